@@ -1,0 +1,77 @@
+"""Reasons: every code that says why a task instance or a run is where it is, with a sentence and a remedy."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonText:
+    """What a code means for people, and what they can do."""
+
+    sentence: str
+    remedy: str
+
+
+REASONS: dict[str, ReasonText] = {
+    # waiting
+    "run_queued": ReasonText(
+        "The run waits for its turn.", "Wait for a scheduler, or start one with `orch up`."
+    ),
+    "max_active_runs": ReasonText(
+        "The DAG has as many active runs as it may have.",
+        "Wait for one to end, or raise `max_active_runs` of the DAG.",
+    ),
+    "dag_paused": ReasonText("The DAG is paused.", "Unpause it."),
+    "upstream_not_done": ReasonText(
+        "Upstream tasks have not ended yet.", "Look at the tasks named; they go first."
+    ),
+    "not_evaluated": ReasonText(
+        "No scheduler has looked at it yet.", "Start one with `orch up` when none is running."
+    ),
+    "pool_full": ReasonText(
+        "All slots of its pool are taken.", "Wait for a slot, or give the pool more slots."
+    ),
+    "max_active_tasks": ReasonText(
+        "The DAG runs as many tasks as it may run at once.",
+        "Wait for one to end, or raise `max_active_tasks` of the DAG.",
+    ),
+    "executor_full": ReasonText("The executor takes no more tasks now.", "Wait, or raise its parallelism."),
+    "awaiting_admission": ReasonText(
+        "It may run and waits for the next admission.", "Start a scheduler when none is running."
+    ),
+    "awaiting_worker": ReasonText(
+        "It has its slot and waits for a worker.",
+        "Wait for a free worker, raise `worker.parallelism`, or start one with `orch up`.",
+    ),
+    "no_live_worker": ReasonText(
+        "It has its slot, and no live worker serves its executor.", "Start one with `orch up`."
+    ),
+    "no_live_scheduler": ReasonText("No scheduler is alive.", "Start one with `orch up`."),
+    "retry_delay": ReasonText("The last try failed; the next one waits for its delay.", "Wait, or clear it."),
+    "infrastructure_loss": ReasonText(
+        "Its worker was lost; it is sent again without using a try.", "Nothing to do."
+    ),
+    "handed_back": ReasonText("Its worker was told to stop and handed it back.", "Nothing to do."),
+    "executor_disowned": ReasonText("The executor lost it; it is sent again.", "Nothing to do."),
+    "running": ReasonText("It is running.", "See its log with `orch task-log`."),
+    # ended
+    "skipped_by_trigger_rule": ReasonText("Its trigger rule can no longer hold.", "See its upstream tasks."),
+    "skipped_by_task": ReasonText("The task skipped itself.", "See its log."),
+    "upstream_failed": ReasonText("A task it needs has failed.", "See the failed task's log."),
+    "task_failed": ReasonText("The task raised an error.", "See its log."),
+    "tries_used_up": ReasonText("The last allowed try failed.", "See its log."),
+    "failed_for_good": ReasonText(
+        "The task failed in a way that another try cannot mend.", "See its log, mend the cause, run again."
+    ),
+    "xcom_refused": ReasonText("Its result cannot be stored.", "Return less, or something JSON can hold."),
+    "killed": ReasonText("Its process was killed or ended without a result.", "See its log."),
+    "execution_timeout": ReasonText(
+        "It ran longer than its `execution_timeout`.", "Raise it, or mend the task."
+    ),
+    "dag_import_failed": ReasonText(
+        "Its DAG file cannot be imported.", "See its log and `orch dags errors`."
+    ),
+    "infra_losses_used_up": ReasonText(
+        "Its worker was lost too often.", "See what ends the workers: memory, machine, orders."
+    ),
+}
+"""Each code is created and asserted by a test (tests/integration/test_reasons.py)."""
