@@ -9,13 +9,14 @@ from calendar import monthrange
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR, datetime, timedelta
 
-from orch.domain.cron_text import CronError, CronFields, read_fields
+from orch.domain.cron_days import days_of_month, members
+from orch.domain.cron_fields import CronFields
+from orch.domain.cron_text import CronError, read_fields
 from orch.domain.cron_words import describe
 from orch.errors import BadInput
 
 ONE_SECOND = timedelta(seconds=1)
-LOWEST, HIGHEST = 0, 63  # beyond every number that a field can hold
-EVERY_WEEK = sum(1 << 7 * week for week in range(5))
+LOWEST, HIGHEST = 0, 63  # no field holds a number beyond these
 LENGTHS = {2: (28, 29), 4: (30,), 6: (30,), 9: (30,), 11: (30,)}
 
 Clock = tuple[int, int, int]
@@ -36,9 +37,8 @@ class CronExpression:
         """
         fields = read_fields(text)
         if not any(
-            _days(fields, first, length)
-            for month in range(1, 13)
-            if _has(fields.months, month)
+            days_of_month(fields, first, length)
+            for month in members(fields.months)
             for length in LENGTHS.get(month, (31,))
             for first in range(7)
         ):
@@ -79,40 +79,66 @@ class CronExpression:
         months = self.fields.months
         year, month, day = moment.year, moment.month, moment.day
         if _has(months, month) and _has(self._days_of(year, month), day):
-            clock = self._seek_clock((moment.hour, moment.minute, moment.second), forward)
+            clock = self._seek_clock(moment, forward)
             if clock:
                 return datetime(year, month, day, *clock)
         day += step
         while MINYEAR <= year <= MAXYEAR:
-            nearest_month = _pick(months, month, forward)
-            if nearest_month is None:
+            found = _seek(months, month, forward)
+            if found is None:
                 year, month, day = year + step, edge, edge
                 continue
-            if nearest_month != month:
-                month, day = nearest_month, edge
-            nearest_day = _pick(self._days_of(year, month), day, forward)
-            if nearest_day is not None:
-                clock = self._seek_clock((edge, edge, edge), forward)
-                return datetime(year, month, nearest_day, *clock) if clock else None
+            if found != month:
+                month, day = found, edge
+            found = _seek(self._days_of(year, month), day, forward)
+            if found is not None:
+                return datetime(year, month, found, *self._outermost_clock(forward))
             month, day = month + step, edge
         return None
 
-    def _seek_clock(self, clock: Clock, forward: bool) -> Clock | None:
-        """The match at `clock`, else the nearest one in the given direction on the same day.
+    def _seek_clock(self, moment: datetime, forward: bool) -> Clock | None:
+        """The matching time of day at `moment`, else the nearest one in the given direction."""
+        hours, minutes, seconds = self.fields.hours, self.fields.minutes, self.fields.seconds
+        step = 1 if forward else -1
+        if _has(hours, moment.hour):
+            if _has(minutes, moment.minute):
+                second = _seek(seconds, moment.second, forward)
+                if second is not None:
+                    return moment.hour, moment.minute, second
+            minute = _seek(minutes, moment.minute + step, forward)
+            if minute is not None:
+                return moment.hour, minute, _outermost(seconds, forward)
+        hour = _seek(hours, moment.hour + step, forward)
+        return None if hour is None else (hour, *self._outermost_clock(forward)[1:])
 
-        As many leading numbers as possible are kept; the next one moves, and those after it start afresh.
-        """
-        sets = (self.fields.hours, self.fields.minutes, self.fields.seconds)
-        step, edge = (1, LOWEST) if forward else (-1, HIGHEST)
-        for kept in (3, 2, 1, 0):
-            if not all(map(_has, sets[:kept], clock)):
-                continue
-            found = list(clock[:kept])
-            if kept < 3:
-                found.append(_pick(sets[kept], clock[kept] + step, forward))
-            ...
-        return None
+    def _outermost_clock(self, forward: bool) -> Clock:
+        """The first matching time of any day, or the last one."""
+        fields = self.fields
+        hour, minute, second = (
+            _outermost(bits, forward) for bits in (fields.hours, fields.minutes, fields.seconds)
+        )
+        return hour, minute, second
 
     def _days_of(self, year: int, month: int) -> int:
-        first, length = monthrange(year, month)
-        return _days(self.fields, (first + 1) % 7, length)
+        monday_based, length = monthrange(year, month)
+        return days_of_month(self.fields, (monday_based + 1) % 7, length)
+
+
+def _has(bits: int, number: int) -> bool:
+    return bool(bits >> number & 1)
+
+
+def _seek(bits: int, start: int, forward: bool) -> int | None:
+    """The member of the set that is nearest to `start` in the given direction, `start` itself included."""
+    left = bits >> start << start if forward else bits & ((1 << (start + 1)) - 1)
+    return _outermost(left, forward) if left else None
+
+
+def _outermost(bits: int, forward: bool) -> int:
+    """The smallest member of a set that is not empty, or the largest."""
+    return (bits & -bits if forward else bits).bit_length() - 1
+
+
+def _require_naive(moment: datetime) -> None:
+    if moment.tzinfo is not None:
+        raise BadInput(f"{moment} has a time zone; a cron expression alone knows only wall-clock times")

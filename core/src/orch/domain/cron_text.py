@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, NoReturn
 
+from orch.domain.cron_fields import CronFields
 from orch.errors import BadInput, nearest
 
 MACROS = {
@@ -27,34 +28,6 @@ class CronError(BadInput):
     def __init__(self, text: str, column: int, reason: str) -> None:
         self.column = column
         super().__init__(f"bad cron expression {text!r}, column {column}: {reason}")
-
-
-@dataclass(frozen=True, slots=True)
-class CronFields:
-    """What an expression says, as sets of numbers: bit n of an integer is set when n belongs to the set.
-
-    A day matches by date when one of `month_days`, `days_before_last` and `work_days` has it, and by week
-    when `week_days` or `nth_week_days` has it.
-    """
-
-    text: str
-    seconds: int
-    minutes: int
-    hours: int
-    months: int
-    month_days: int
-    days_before_last: int
-    """Bit 0 is the last day of the month (`L`), bit 3 the third day before it (`L-3`)."""
-    work_days: int
-    """Bit 15 is the Monday to Friday nearest to the 15th (`15W`), bit 0 the last one of the month (`LW`)."""
-    week_days: int
-    """Bit 0 is Sunday."""
-    nth_week_days: tuple[int, ...]
-    """At index 2 the week days that match in their second week (`MON#2`), at 0 in their last (`5L`)."""
-    either_day: bool
-    """Whether date or week suffices; else both must match, as when one of the fields starts with `*`."""
-    is_wildcard: bool
-    """Whether the hour or the minute starts with `*`: the job follows the clock rather than an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,19 +80,17 @@ class _Reader:
         parts = self.parts()
         second = parts[0] if len(parts) == 6 else Part("0", 1)
         minute, hour, month_day, month, week_day = parts[-5:]
-        month_days, days_before_last, work_days = self.month_days(month_day)
-        week_days, nth_week_days = self.week_days(week_day)
+        clock = [
+            self.numbers(part, kind) for part, kind in ((second, SECOND), (minute, MINUTE), (hour, HOUR))
+        ]
+        dates = self.month_days(month_day)
+        months = self.numbers(month, MONTH)
         return CronFields(
-            text=self.text,
-            seconds=self.numbers(second, SECOND),
-            minutes=self.numbers(minute, MINUTE),
-            hours=self.numbers(hour, HOUR),
-            months=self.numbers(month, MONTH),
-            month_days=month_days,
-            days_before_last=days_before_last,
-            work_days=work_days,
-            week_days=week_days,
-            nth_week_days=nth_week_days,
+            self.text,
+            *clock,
+            months,
+            *dates,
+            *self.week_days(week_day),
             either_day=not (month_day.text.startswith("*") or week_day.text.startswith("*")),
             is_wildcard=minute.text.startswith("*") or hour.text.startswith("*"),
         )
@@ -195,7 +166,9 @@ class _Reader:
     def week(self, parts: Sequence[Part]) -> int:
         if len(parts) != 1 or parts[0].text not in ("1", "2", "3", "4", "5"):
             text = "#".join(part.text for part in parts)
-            self.fail(parts[0].column, f"week {text!r} is not in 1-5: MON#2 is the second Monday of the month")
+            self.fail(
+                parts[0].column, f"week {text!r} is not in 1-5: MON#2 is the second Monday of the month"
+            )
         return int(parts[0].text)
 
     def item(self, item: Part, kind: Kind) -> int:
@@ -236,6 +209,8 @@ class _Reader:
         name = part.text.upper()
         if name in kind.names:
             return kind.names[name]
+        if not part.text:
+            self.fail(part.column, f"the {kind.name} is missing")
         if not re.fullmatch("[0-9]+", part.text):
             wanted = f"a number or a name such as {next(iter(kind.names))}" if kind.names else "a number"
             hint = nearest(name, kind.names)

@@ -1,0 +1,140 @@
+"""Cron: the instants at which an expression ticks in a time zone, clock changes included."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from enum import StrEnum
+
+from orch.domain.cron_expression import CronExpression
+from orch.domain.cron_text import CronError
+from orch.domain.cron_zone import NEAR, ONE_SECOND, ZoneClock
+from orch.errors import BadInput
+
+__all__ = ["CronError", "CronExpression", "DstRule", "next_tick", "previous_tick"]
+
+
+class DstRule(StrEnum):
+    """What becomes of times on the wall that a clock change skips or shows twice.
+
+    However many skipped times are made up for, they are one tick at the first instant after the gap, the
+    same tick as one that is due then anyway.
+    """
+
+    VIXIE = "vixie"
+    """Like `twice` when hour or minute starts with `*`, else like `once`; the habit of Vixie's cron."""
+    SKIP = "skip"
+    """Skipped times are lost; repeated times tick the first time only."""
+    ONCE = "once"
+    """Skipped times tick right after the gap; repeated times tick the first time only."""
+    TWICE = "twice"
+    """The wall taken at its word: skipped times are lost, repeated times tick twice."""
+
+
+def next_tick(
+    expression: CronExpression, after: datetime, zone: tzinfo, dst: DstRule = DstRule.VIXIE
+) -> datetime | None:
+    """Return the first tick later than the aware time `after`, in UTC.
+
+    None when there is none until the year 9999, whose last days are not searched.
+    """
+    try:
+        tick = _Ticks.of(expression, zone, dst).after(_naive_utc(after))
+    except OverflowError:
+        return None
+    return tick and tick.replace(tzinfo=UTC)
+
+
+def previous_tick(
+    expression: CronExpression, before: datetime, zone: tzinfo, dst: DstRule = DstRule.VIXIE
+) -> datetime | None:
+    """Return the last tick earlier than the aware time `before`, in UTC.
+
+    None when there is none since the year 1, whose first days are not searched.
+    """
+    try:
+        tick = _Ticks.of(expression, zone, dst).before(_naive_utc(before))
+    except OverflowError:
+        return None
+    return tick and tick.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Ticks:
+    """The ticks as naive datetimes in UTC.
+
+    While the offset stays the same, a tick is a wall-clock match less the offset. So a search goes from one
+    change of offset to the next, as long as a match is near; when it is far, nothing between can be a tick,
+    and the search goes on close to it.
+    """
+
+    expression: CronExpression
+    clock: ZoneClock
+    makes_up: bool
+    repeats: bool
+
+    @classmethod
+    def of(cls, expression: CronExpression, zone: tzinfo, dst: DstRule) -> "_Ticks":
+        literal = expression.is_wildcard if dst is DstRule.VIXIE else dst is DstRule.TWICE
+        makes_up = not literal and dst is not DstRule.SKIP
+        return cls(expression, ZoneClock(zone), makes_up, repeats=literal)
+
+    def after(self, moment: datetime) -> datetime | None:
+        at = moment.replace(microsecond=0)
+        offset = self.clock.offset(at)
+        while True:
+            wall = self.expression.next_after(at + offset)
+            if wall is None:
+                return None
+            tick = wall - offset
+            change = self.clock.first_change(at, offset, min(tick, at + NEAR))
+            if change:
+                before, offset = offset, self.clock.offset(change)
+                if self._is_made_up_for(change, before, offset):
+                    return change
+                at = change - ONE_SECOND
+            elif tick - at > NEAR:
+                at = tick - NEAR
+                offset = self.clock.offset(at)
+            elif repetition := self._unwanted(tick):
+                at = repetition[1] - ONE_SECOND
+            else:
+                return tick
+
+    def before(self, moment: datetime) -> datetime | None:
+        at = moment + timedelta(microseconds=-moment.microsecond % 1_000_000)
+        offset = self.clock.offset(at - ONE_SECOND)
+        while True:
+            wall = self.expression.previous_before(at + offset)
+            if wall is None:
+                return None
+            tick = wall - offset
+            change = self.clock.last_change(at, offset, max(tick, at - NEAR))
+            if change:
+                after, offset = offset, self.clock.offset(change - ONE_SECOND)
+                if self._is_made_up_for(change, offset, after):
+                    return change
+                at = change
+            elif at - tick > NEAR:
+                at = tick + NEAR
+                offset = self.clock.offset(at - ONE_SECOND)
+            elif repetition := self._unwanted(tick):
+                at = repetition[0]
+                offset = self.clock.offset(at - ONE_SECOND)
+            else:
+                return tick
+
+    def _is_made_up_for(self, change: datetime, before: timedelta, after: timedelta) -> bool:
+        """Whether the change of offset skips a match that ticks right after the gap."""
+        if not self.makes_up or after <= before:
+            return False
+        skipped = self.expression.next_after(change + before - ONE_SECOND)
+        return skipped is not None and skipped < change + after
+
+    def _unwanted(self, tick: datetime) -> tuple[datetime, datetime] | None:
+        """The span of repeated times that `tick` lies in, when those do not tick."""
+        return None if self.repeats else self.clock.repetition(tick)
+
+
+def _naive_utc(moment: datetime) -> datetime:
+    if moment.utcoffset() is None:
+        raise BadInput(f"{moment} has no time zone; ticks are searched from an aware time")
+    return moment.astimezone(UTC).replace(tzinfo=None)

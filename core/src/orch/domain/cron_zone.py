@@ -1,0 +1,64 @@
+"""A time zone as a search sees it: an offset that holds for a while, and the instants at which it changes.
+
+Instants are naive datetimes in UTC here, in whole seconds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+
+ONE_SECOND = timedelta(seconds=1)
+
+NEAR = timedelta(days=2)
+"""A stretch of time that holds at most one change of offset and is longer than any change.
+
+In the tz database no two changes of a zone are less than three days apart, and no two offsets of a zone
+differ by more than 26 hours.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ZoneClock:
+    """The offset of a zone from UTC over time."""
+
+    zone: tzinfo
+
+    def offset(self, at: datetime) -> timedelta:
+        """What to add to an instant to get the time on the wall."""
+        return self._wall(at).replace(tzinfo=None) - at
+
+    def first_change(self, at: datetime, offset: timedelta, until: datetime) -> datetime | None:
+        """The first instant after `at`, up to `until`, without the `offset` that holds just after `at`."""
+        if self.offset(until) == offset:
+            return None
+        return _first(at, until, lambda instant: self.offset(instant) != offset)
+
+    def last_change(self, at: datetime, offset: timedelta, since: datetime) -> datetime | None:
+        """The instant after `since` that brought the `offset` which holds just before `at`."""
+        if self.offset(since) == offset:
+            return None
+        return _first(since, at - ONE_SECOND, lambda instant: self.offset(instant) == offset)
+
+    def repetition(self, at: datetime) -> tuple[datetime, datetime] | None:
+        """The half-open span around `at` during which the wall shows times for the second time, if any."""
+        wall = self._wall(at)
+        if not wall.fold:
+            return None
+        shown_first = wall.replace(fold=0).astimezone(UTC).replace(tzinfo=None)
+        offset = self.offset(at)
+        start = _first(shown_first, at, lambda instant: self.offset(instant) == offset)
+        return start, start + (at - shown_first)
+
+    def _wall(self, at: datetime) -> datetime:
+        return at.replace(tzinfo=UTC).astimezone(self.zone)
+
+
+def _first(before: datetime, end: datetime, holds: Callable[[datetime], bool]) -> datetime:
+    """The first instant at which something holds that does not yet `before`, and does from then to `end`."""
+    while end - before > ONE_SECOND:
+        middle = before + timedelta(seconds=(end - before) // ONE_SECOND // 2)
+        if holds(middle):
+            end = middle
+        else:
+            before = middle
+    return end

@@ -1,0 +1,174 @@
+"""The scheduler's loop: woken by hints, timers and a polling fallback, it calls its services until nothing moves."""
+
+import contextlib
+import logging
+import random
+import selectors
+import socket
+from pathlib import Path
+
+from orch.clock import monotonic
+from orch.errors import StoreError
+from orch.failpoints import FailpointError
+from orch.hints import HintSocket, send_hint
+from orch.hookspecs.executors import BaseExecutor, ExecutorContext
+from orch.ids import new_incarnation
+from orch.plugins.facade import Plugins
+from orch.processes import LockFile, StopSignal, boot_id
+from orch.scheduler.context import SchedulerContext
+from orch.scheduler.create_runs import create_runs
+from orch.scheduler.evaluate import Evaluator
+from orch.scheduler.promote import promote
+from orch.scheduler.rescue import Rescuer
+from orch.scheduler.send import send
+from orch.settings import Settings
+from orch.store.engine import Store
+from orch.store.queries import cursors, processes, runs
+from orch.store.queries.processes import ProcessInfo
+
+log = logging.getLogger("orch.scheduler")
+
+RESCUE_SECONDS = 0.2
+"""Shortest time between two looks at the lock files of other components."""
+LONGEST_BACKOFF = 5.0
+
+
+class Scheduler:
+    """One scheduler process. Any number of them may work on one database; none is a leader."""
+
+    def __init__(
+        self, settings: Settings, store: Store, plugins: Plugins, *, scope_run_pk: int | None = None
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self.context = SchedulerContext(
+            store, settings, plugins, new_incarnation("scheduler"), executors={}, scope=scope_run_pk
+        )
+        self._evaluator = Evaluator(self.context)
+        self._rescuer = Rescuer(self.context)
+        self._worker_addresses: list[str] = []
+        self._next_heartbeat = 0.0
+        self._next_rescue = 0.0
+        self._registered = False
+
+    def run(self, stop: StopSignal) -> None:
+        """Schedule until `stop` is set. Trouble with the database is waited out; nothing is cleaned up at start."""
+        run_folder = self._settings.core.run_folder
+        run_folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with contextlib.ExitStack() as stack:
+            lock = stack.enter_context(LockFile.acquire(run_folder / f"{self.context.incarnation}.lock"))
+            hints = stack.enter_context(
+                contextlib.closing(HintSocket.bind(run_folder, self.context.incarnation))
+            )
+            selector = stack.enter_context(selectors.DefaultSelector())
+            selector.register(hints, selectors.EVENT_READ)
+            selector.register(stop, selectors.EVENT_READ)
+            self._start_executors()
+            stack.callback(self._stop_executors)
+            self._loop(stop, selector, hints, lock.path)
+            self._release()
+
+    def run_once(self) -> int:
+        """Call every service once, as the loop does; return how much was done."""
+        done = create_runs(self.context)
+        done += promote(self.context)
+        done += self._evaluate()
+        return done + send(self.context)
+
+    def _loop(
+        self, stop: StopSignal, selector: selectors.BaseSelector, hints: HintSocket, lock: Path
+    ) -> None:
+        trouble = 0
+        timeout = 0.0
+        while not stop.is_set:
+            selector.select(timeout)
+            hints.drain()
+            try:
+                self._live(hints.address, lock)
+                busy = self.run_once()
+                timeout = 0.0 if busy else self._pause()
+                trouble = 0
+            except (StoreError, FailpointError) as error:
+                trouble += 1
+                timeout = min(LONGEST_BACKOFF, 0.05 * 2**trouble) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+                log.warning("%s; trying again in %.1f s", error, timeout)
+
+    def _evaluate(self) -> int:
+        """Evaluate when something is due or waits for admission; the look before spares the write lock."""
+        with self._store.read() as tx:
+            if not runs.work_waits(tx, self.context.scope):
+                return 0
+        return self._evaluator.run_once()
+
+    def _live(self, address: str, lock: Path) -> None:
+        """Register, renew the lease and rescue others, each when its time has come."""
+        now = monotonic()
+        if not self._registered:
+            self._register(address, lock)
+            self._next_heartbeat = now + self._settings.scheduler.heartbeat_seconds
+        elif now >= self._next_heartbeat:
+            self._next_heartbeat = now + self._settings.scheduler.heartbeat_seconds
+            with self._store.write("heartbeat") as tx:
+                renewed = processes.renew(
+                    tx, self.context.incarnation, self._settings.scheduler.lease_seconds
+                )
+            if (
+                not renewed
+            ):  # another scheduler took this one for dead; nothing is lost, but the views are old
+                self._evaluator.forget()
+                self._register(address, lock)
+            self._find_workers()
+        if now >= self._next_rescue:
+            self._next_rescue = now + RESCUE_SECONDS
+            self._rescuer.run_once()
+
+    def _register(self, address: str, lock: Path) -> None:
+        info = ProcessInfo(
+            incarnation=self.context.incarnation,
+            role="scheduler",
+            host=socket.gethostname(),
+            boot_id=boot_id(),
+            pid=int(self.context.incarnation.split("-")[1]),
+            lock_path=str(lock),
+            address=address,
+            capacity=0,
+            lease_seconds=self._settings.scheduler.lease_seconds,
+        )
+        with self._store.write("register_process") as tx:
+            processes.register(tx, info)
+        self._registered = True
+        self._find_workers()
+
+    def _release(self) -> None:
+        with contextlib.suppress(StoreError), self._store.write("release_process") as tx:
+            processes.end(tx, self.context.incarnation)
+
+    def _pause(self) -> float:
+        """Return how long nothing is due, at most the polling interval."""
+        with self._store.read() as tx:
+            moments = [runs.next_due_at(tx), None if self.context.scope else cursors.next_at(tx)]
+            waits = [(moment - tx.now) / 1_000_000 for moment in moments if moment is not None]
+        poll = self._settings.scheduler.poll_seconds
+        return max(0.0, min([poll, *waits]))
+
+    def _start_executors(self) -> None:
+        parallelism = self._settings.worker.parallelism
+        for name, spec in self.context.plugins.executors.items():
+            executor: BaseExecutor = spec.factory()
+            executor.start(ExecutorContext(self._hint_workers, spec.effective_parallelism(parallelism)))
+            self.context.executors[name] = executor
+
+    def _stop_executors(self) -> None:
+        for executor in self.context.executors.values():
+            executor.stop()
+
+    def _find_workers(self) -> None:
+        with self._store.read() as tx:
+            self._worker_addresses = processes.addresses(tx, "worker")
+
+    def _hint_workers(self) -> None:
+        reached = [send_hint(address) for address in self._worker_addresses]
+        if not reached or not all(reached):
+            self._find_workers()
+            for address in self._worker_addresses:
+                send_hint(address)

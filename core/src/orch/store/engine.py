@@ -1,0 +1,234 @@
+"""The store: one database, its transactions, and their translation of driver errors into words."""
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.pool import NullPool
+
+from orch.clock import Clock, system_clock, to_micros
+from orch.errors import ConfigurationError, StoreError
+from orch.failpoints import Failpoints
+
+T = TypeVar("T")
+
+
+class StoreBusy(StoreError):
+    """Another process held the database for longer than database.busy_timeout_seconds; try again."""
+
+
+class StoreFull(StoreError):
+    """The disk of the database is full; free some room, orch goes on by itself."""
+
+
+class StoreReadOnly(StoreError):
+    """The database or its folder cannot be written; give this user the right to write it."""
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached or read."""
+
+
+TRANSIENT = (StoreBusy, StoreUnavailable, StoreFull)
+"""Errors after which the same transaction may be tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tx:
+    """One open transaction: its connection, and its time in microseconds by the database's clock."""
+
+    conn: sa.Connection
+    now: int
+
+    def many(self, sql: str, rows: list[tuple[Any, ...]]) -> int:
+        """Run one driver-level statement for each row; return how many rows it changed in all."""
+        driver = self.conn.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - the only dialect so far
+        return driver.executemany(sql, rows).rowcount
+
+    def rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Run one driver-level query and return all of its rows."""
+        driver = self.conn.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - the only dialect so far
+        return driver.execute(sql, parameters).fetchall()
+
+
+class Store:
+    """One process's way to the database. It keeps one connection, which must never cross a fork."""
+
+    def __init__(self, engine: sa.Engine, failpoints: Failpoints, clock: Clock) -> None:
+        self.engine = engine
+        self.failpoints = failpoints
+        self.clock = clock
+        self._held: sa.Connection | None = None
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        busy_timeout_seconds: float = 30.0,
+        failpoints: Failpoints | None = None,
+        clock: Clock = system_clock,
+    ) -> "Store":
+        """Return a store for `url`; nothing is connected before the first transaction."""
+        return cls(make_engine(url, busy_timeout_seconds), failpoints or Failpoints(), clock)
+
+    @contextmanager
+    def write(self, name: str) -> Iterator[Tx]:
+        """Open a write transaction: it commits when the block ends and rolls back when the block raises.
+
+        `name` gives its failpoints `NAME.begin`, `NAME.before_commit`, `NAME.after_commit`.
+        """
+        self.failpoints.hit(f"{name}.begin")
+        with self._transaction(write=True) as tx:
+            yield tx
+            self.failpoints.hit(f"{name}.before_commit")
+        self.failpoints.hit(f"{name}.after_commit")
+
+    @contextmanager
+    def read(self) -> Iterator[Tx]:
+        """Open a read transaction: one consistent state of the database, no lock."""
+        with self._transaction(write=False) as tx:
+            yield tx
+
+    def transact(self, name: str, work: Callable[[Tx], T], *, attempts: int = 5) -> T:
+        """Run `work` in a write transaction, the whole of it again after a transient error."""
+        for attempt in range(1, attempts + 1):
+            try:
+                with self.write(name) as tx:
+                    return work(tx)
+            except TRANSIENT:
+                if attempt == attempts:
+                    raise
+                time.sleep(random.uniform(0.01, 0.05) * 2**attempt)  # noqa: S311 - spreads the retries
+        raise AssertionError("unreachable")
+
+    def close(self) -> None:
+        """Close the connection; the store may be used again and then opens a new one."""
+        if self._held is not None:
+            with suppress(sa.exc.DBAPIError):
+                self._held.close()
+            self._held = None
+        self.engine.dispose()
+
+    @contextmanager
+    def _transaction(self, *, write: bool) -> Iterator[Tx]:
+        try:
+            if self._held is None:
+                self._held = self.engine.connect()
+            conn = self._held
+            if write:
+                conn.exec_driver_sql("BEGIN IMMEDIATE")
+            else:
+                conn.exec_driver_sql("BEGIN")
+        except sa.exc.DBAPIError as error:
+            self._drop()
+            raise translate(error) from error
+        try:
+            yield Tx(conn, to_micros(self._now()))
+        except sa.exc.DBAPIError as error:
+            self._roll_back()
+            raise translate(error) from error
+        except sqlite3.Error as error:
+            self._roll_back()
+            raise translate_driver(error) from error
+        except BaseException:
+            self._roll_back()
+            raise
+        try:
+            conn.exec_driver_sql("COMMIT")
+            conn.commit()
+        except sa.exc.DBAPIError as error:
+            self._roll_back()
+            raise translate(error) from error
+
+    def _now(self) -> datetime:
+        return self.clock()
+
+    def _roll_back(self) -> None:
+        if self._held is None:
+            return
+        try:
+            driver = self._held.connection.driver_connection
+            if isinstance(driver, sqlite3.Connection) and driver.in_transaction:
+                driver.execute("ROLLBACK")
+            self._held.rollback()
+        except (sa.exc.DBAPIError, sqlite3.Error):
+            self._drop()
+
+    def _drop(self) -> None:
+        if self._held is not None:
+            with suppress(sa.exc.DBAPIError, sqlite3.Error):
+                self._held.invalidate()
+                self._held.close()
+            self._held = None
+
+
+def make_engine(url: str, busy_timeout_seconds: float) -> sa.Engine:
+    """Return an engine whose connections keep orch's promises of durability; refuse other databases by name."""
+    parsed = sa.engine.make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        raise ConfigurationError(
+            f"database.url: {parsed.get_backend_name()!r} comes in a later release of orch; use sqlite:///PATH"
+        )
+    if not parsed.database or parsed.database == ":memory:":
+        raise ConfigurationError(
+            "database.url: several processes share the database; name a file, sqlite:///PATH"
+        )
+    engine = sa.create_engine(
+        parsed,
+        poolclass=NullPool,
+        # autocommit at the driver: orch says BEGIN IMMEDIATE itself, since a deferred BEGIN that turns into a
+        # write fails at once with SQLITE_BUSY whatever the timeout
+        connect_args={"timeout": busy_timeout_seconds, "isolation_level": None},
+        isolation_level="AUTOCOMMIT",
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def translate(error: sa.exc.DBAPIError) -> StoreError:
+    """Return the error in orch's words."""
+    original = error.orig
+    return translate_driver(original if isinstance(original, Exception) else error)
+
+
+def translate_driver(error: Exception) -> StoreError:
+    """Return a driver's error in orch's words."""
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        return StoreBusy()
+    if "full" in text:
+        return StoreFull()
+    if "readonly" in text or "read-only" in text:
+        return StoreReadOnly()
+    if isinstance(error, sqlite3.IntegrityError):
+        return StoreError(f"the database refused a row: {text}")
+    if "no such table" in text:
+        return StoreError(f"the database has no orch schema ({text}); run `orch db migrate`")
+    if "unable to open" in text:
+        return StoreUnavailable(
+            f"the database file cannot be opened ({text}); is its folder there and writable?"
+        )
+    return StoreUnavailable(f"the database cannot be used: {text}")
+
+
+def database_path(url: str) -> Path | None:
+    """Return the file of an SQLite URL, or None for a server."""
+    parsed = sa.engine.make_url(url)
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None

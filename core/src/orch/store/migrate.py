@@ -1,0 +1,167 @@
+"""The simple migrator: brings the schema to the version of this code, in one transaction, safe to run at once twice."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from orch.errors import BadInput, SchemaMismatch, StoreError
+from orch.store.engine import Store, database_path, make_engine, translate
+from orch.store.queries import limits
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0001"
+"""The newest revision; a test compares it with the files."""
+
+_FOLDER = Path(__file__).parent / "migrations"
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One step of the schema."""
+
+    name: str
+    title: str
+    is_applied: bool
+
+
+def upgrade(url: str, *, busy_timeout_seconds: float = 30.0, default_pool_slots: int = 128) -> bool:
+    """Bring the database to HEAD; return whether anything had to be done.
+
+    Everything happens in one transaction that locks the database: of two migrators one works and the other
+    finds it done; one that is killed leaves nothing behind.
+    """
+    _make_folder(url)
+    with _locked(url, busy_timeout_seconds) as connection:
+        current = _current(connection)
+        if current == HEAD:
+            return False
+        _refuse_unknown(current)
+        _alembic(connection, "upgrade", "head")
+    store = Store.open(url, busy_timeout_seconds=busy_timeout_seconds)
+    try:
+        with store.write("seed") as tx:
+            if ("pool", limits.DEFAULT_POOL) not in limits.sizes(tx):
+                limits.set_size(tx, "pool", limits.DEFAULT_POOL, default_pool_slots)
+    finally:
+        store.close()
+    return True
+
+
+def downgrade(url: str, revision: str, *, busy_timeout_seconds: float = 30.0) -> None:
+    """Take the schema back to `revision`; `base` removes every table and all that is in them."""
+    known = _scripts()
+    if revision != "base" and revision not in known:
+        raise BadInput(f"unknown revision {revision!r}; known: base, {', '.join(known)}")
+    with _locked(url, busy_timeout_seconds) as connection:
+        _refuse_unknown(_current(connection))
+        _alembic(connection, "downgrade", revision)
+
+
+def current(url: str) -> str | None:
+    """Return the revision of the database, None when it has no schema or no file yet."""
+    path = database_path(url)
+    if path is not None and not path.exists():
+        return None
+    engine = make_engine(url, 5.0)
+    try:
+        with engine.connect() as connection:
+            return _current(connection)
+    except sa.exc.DBAPIError as error:
+        raise translate(error) from error
+    finally:
+        engine.dispose()
+
+
+def check(url: str) -> None:
+    """Raise SchemaMismatch unless the database has exactly the schema of this code."""
+    found = current(url)
+    if found is None:
+        raise SchemaMismatch("the database has no orch schema; run `orch db migrate`")
+    _refuse_unknown(found)
+    if found != HEAD:
+        raise SchemaMismatch(
+            f"the database is at revision {found}, this code needs {HEAD}; run `orch db migrate`"
+        )
+
+
+def history(url: str) -> list[Revision]:
+    """Return all revisions this code knows, oldest first."""
+    found = current(url)
+    names = list(_scripts())
+    applied = names[: names.index(found) + 1] if found in names else []
+    return [Revision(name, title, name in applied) for name, title in _scripts().items()]
+
+
+def _make_folder(url: str) -> None:
+    path = database_path(url)
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise StoreError(
+            f"the folder of the database {str(path.parent)!r} cannot be made: {error.strerror}"
+        ) from error
+
+
+@contextmanager
+def _locked(url: str, busy_timeout_seconds: float) -> Iterator[sa.Connection]:
+    """Open a connection that has locked the database; commit at the end, roll back on an error."""
+    engine = make_engine(url, busy_timeout_seconds)
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.exec_driver_sql("ROLLBACK")
+                raise
+            connection.exec_driver_sql("COMMIT")
+    except sa.exc.DBAPIError as error:
+        raise translate(error) from error
+    finally:
+        engine.dispose()
+
+
+def _current(connection: sa.Connection) -> str | None:
+    found = connection.exec_driver_sql("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").first()
+    if found is None:
+        return None
+    row = connection.exec_driver_sql("SELECT version_num FROM alembic_version").first()
+    return None if row is None else str(row[0])
+
+
+def _refuse_unknown(found: str | None) -> None:
+    if found is not None and found not in _scripts():
+        raise SchemaMismatch(
+            f"the database is at revision {found}, which is newer than this code ({HEAD}); upgrade orch"
+        )
+
+
+def _scripts() -> dict[str, str]:
+    """Return revision -> title, oldest first; the number is in the file name, so alembic need not be imported."""
+    files = sorted((_FOLDER / "versions").glob("[0-9]*.py"))
+    return {file.stem.split("_", 1)[0]: file.stem.split("_", 1)[1].replace("_", " ") for file in files}
+
+
+def _alembic(connection: sa.Connection, action: str, revision: str) -> None:
+    # alembic takes half a second to import and is needed only when there is something to do
+    from alembic import command
+
+    config = _config(connection)
+    {"upgrade": command.upgrade, "downgrade": command.downgrade}[action](config, revision)
+
+
+def _config(connection: sa.Connection) -> "Config":
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,1 @@
+"""Alembic's folder: one numbered file per change of the schema."""

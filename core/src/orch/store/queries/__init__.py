@@ -1,0 +1,1 @@
+"""Statements, one module per noun; each takes a transaction and never commits."""

@@ -1,0 +1,57 @@
+"""Schedule cursors: per DAG the newest tick that was dealt with and the next one to come."""
+
+from dataclasses import dataclass
+
+from orch.store.engine import Tx
+
+UNKNOWN = 0
+"""`next_tick_at` of a new or changed schedule: due at once, so that the scheduler computes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CursorRow:
+    """Where one DAG's schedule stands; microseconds."""
+
+    dag_pk: int
+    dag_id: str
+    last_tick_at: int | None
+    next_tick_at: int | None
+
+
+_LIVE = "JOIN dag d ON d.id = c.dag_pk WHERE NOT d.is_paused AND NOT d.is_missing"
+
+
+def due(tx: Tx) -> list[int]:
+    """Return the DAGs whose next tick has come, earliest first; paused and missing ones are left out."""
+    rows = tx.rows(
+        f"SELECT c.dag_pk FROM schedule_cursor c {_LIVE} AND c.next_tick_at <= ? ORDER BY c.next_tick_at",
+        (tx.now,),
+    )
+    return [dag_pk for (dag_pk,) in rows]
+
+
+def next_at(tx: Tx) -> int | None:
+    """Return when the next tick of any DAG comes that has not come yet."""
+    rows = tx.rows(
+        f"SELECT MIN(c.next_tick_at) FROM schedule_cursor c {_LIVE} AND c.next_tick_at > ?", (tx.now,)
+    )
+    moment: int | None = rows[0][0]
+    return moment
+
+
+def get(tx: Tx, dag_pk: int) -> CursorRow | None:
+    """Return the cursor of a DAG that is neither paused nor missing."""
+    rows = tx.rows(
+        f"SELECT c.dag_pk, d.dag_id, c.last_tick_at, c.next_tick_at FROM schedule_cursor c {_LIVE}"
+        " AND c.dag_pk = ?",
+        (dag_pk,),
+    )
+    return CursorRow(*rows[0]) if rows else None
+
+
+def move(tx: Tx, dag_pk: int, last_tick_at: int | None, next_tick_at: int | None) -> None:
+    """Move a cursor forward."""
+    tx.many(
+        "UPDATE schedule_cursor SET last_tick_at = ?, next_tick_at = ? WHERE dag_pk = ?",
+        [(last_tick_at, next_tick_at, dag_pk)],
+    )
