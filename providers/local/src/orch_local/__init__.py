@@ -1,0 +1,1 @@
+"""Executors that run tasks in processes of this machine."""
