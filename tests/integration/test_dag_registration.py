@@ -14,7 +14,10 @@ from orch.store.engine import Store
 from orch.store.queries import cursors, dag_files
 from orch.store.queries.dag_files import FileProblem, KnownFile, ParsedDag, ParsedFile
 
-TASKS = (TaskSpec("a", "EmptyOperator", owner="ann"), TaskSpec("b", "EmptyOperator", upstream=("a",), owner="bob"))
+TASKS = (
+    TaskSpec("a", "EmptyOperator", owner="ann"),
+    TaskSpec("b", "EmptyOperator", upstream=("a",), owner="bob"),
+)
 
 
 @pytest.fixture
@@ -52,7 +55,9 @@ def known(store: Store) -> list[KnownFile]:
 
 
 def test_new_dag_gets_row_version_limits_and_cursor(store: Store) -> None:
-    spec = DagSpec("etl", TASKS, "Load it", "0 6 * * *", tags=("x", "y"), max_active_tasks=3, max_active_runs=2)
+    spec = DagSpec(
+        "etl", TASKS, "Load it", "0 6 * * *", tags=("x", "y"), max_active_tasks=3, max_active_runs=2
+    )
     assert register(store, parsed("team/etl.py", spec)) == ["etl"]
     columns = "file, description, schedule, tags, owner, is_paused, is_missing, source_rev, max_active_tasks"
     assert rows(store, f"SELECT {columns} FROM dag") == [
@@ -112,7 +117,9 @@ def move_cursor(store: Store, tick: int) -> None:
         (DagSpec("x"), None),
     ],
 )
-def test_only_another_schedule_resets_the_cursor(store: Store, after: DagSpec, next_tick_at: int | None) -> None:
+def test_only_another_schedule_resets_the_cursor(
+    store: Store, after: DagSpec, next_tick_at: int | None
+) -> None:
     register(store, parsed("a.py", DagSpec("x", schedule="0 6 * * *")))
     move_cursor(store, 100)
     register(store, parsed("a.py", after, rev="rev2"))

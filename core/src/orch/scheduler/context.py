@@ -29,6 +29,10 @@ class SchedulerContext:
     clock: Clock = system_clock
     specs: SpecCache = field(default_factory=SpecCache)
 
+    def claims_from_database(self, executor: str) -> bool:
+        """Return whether the workers of an executor claim from the database and need only be told."""
+        return self.plugins.executors[executor].needs_local_worker
+
     @property
     def by(self) -> By:
         """The actor of this scheduler's moves."""

@@ -19,19 +19,21 @@ def tell_consumers(context: SchedulerContext, rows: Sequence[DispatchRow]) -> No
     When this is lost in a crash, their workers find the rows at their next look.
     """
     for executor, items in _by_executor(context, rows):
-        if executor.inventory() is None:
+        if context.claims_from_database(executor.name):
             _hand_over(context, executor, items)
 
 
 def send(context: SchedulerContext) -> int:
     """Hand the outbox to the executors that carry attempts themselves; what one refuses comes again."""
-    if all(executor.inventory() is None for executor in context.executors.values()):
+    if all(map(context.claims_from_database, context.executors)):
         return 0
     with context.store.read() as tx:
         unsent = attempts.unsent(tx, context.settings.scheduler.batch, context.scope)
     sent = 0
     for executor, items in _by_executor(context, unsent):
-        if executor.inventory() is not None and _hand_over(context, executor, items):
+        if context.claims_from_database(executor.name):
+            continue
+        if _hand_over(context, executor, items):
             with context.store.write("send") as tx:
                 attempts.mark_sent(tx, [(item.ti_id, item.epoch) for item in items])
             sent += len(items)

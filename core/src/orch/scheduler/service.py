@@ -118,6 +118,7 @@ class Scheduler:
                 self._evaluator.forget()
                 self._register(address, lock)
             self._find_workers()
+            self._start_executors()
         if now >= self._next_rescue:
             self._next_rescue = now + RESCUE_SECONDS
             self._rescuer.run_once()
@@ -154,9 +155,15 @@ class Scheduler:
     def _start_executors(self) -> None:
         parallelism = self._settings.worker.parallelism
         for name, spec in self.context.plugins.executors.items():
-            executor: BaseExecutor = spec.factory()
-            executor.start(ExecutorContext(self._hint_workers, spec.effective_parallelism(parallelism)))
-            self.context.executors[name] = executor
+            if name in self.context.executors:
+                continue
+            try:
+                executor: BaseExecutor = spec.factory()
+                executor.start(ExecutorContext(self._hint_workers, spec.effective_parallelism(parallelism)))
+            except Exception:  # foreign code: its tasks wait, all others go on
+                log.exception("executor %s does not start; it is tried again with the next heartbeat", name)
+            else:
+                self.context.executors[name] = executor
 
     def _stop_executors(self) -> None:
         for executor in self.context.executors.values():

@@ -9,7 +9,7 @@ from orch.clock import from_micros
 from orch.domain.states import TERMINAL
 from orch.store.engine import Tx
 from orch.store.queries.reading import moment
-from orch.store.tables import dag_run, run_history, task_instance
+from orch.store.tables import dag, dag_run, run_history, task_instance
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,12 @@ def ended_runs(tx: Tx, limit: int) -> list[RunProgress]:
     newest = sa.select(dag_run.c.id).order_by(dag_run.c.id.desc()).limit(10 * limit)
     where = sa.and_(dag_run.c.id.in_(newest), dag_run.c.ended_at.is_not(None))
     return _progress(tx, where, dag_run.c.ended_at.desc(), limit)
+
+
+def dag_count(tx: Tx) -> int:
+    """Return how many DAGs have their file."""
+    statement = sa.select(sa.func.count()).select_from(dag).where(~dag.c.is_missing)
+    return int(tx.conn.execute(statement).scalar_one())
 
 
 def open_run_count(tx: Tx) -> int:

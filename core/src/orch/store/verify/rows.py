@@ -21,7 +21,7 @@ def open_runs_have_a_cause(tx: Tx) -> Iterable[Finding]:
         WHERE r.state = 'running' AND NOT d.is_paused AND r.due_at IS NULL AND r.created_at < ?
           AND r.id NOT IN (SELECT run_pk FROM wakeup)
           AND NOT EXISTS (SELECT 1 FROM task_instance t WHERE t.run_pk = r.id AND t.state IN
-            ('scheduled', 'queued', 'running', 'up_for_retry', 'up_for_reschedule', 'deferred', 'awaiting_input'))
+            ('scheduled', 'queued', 'running', 'deferred', 'awaiting_input'))
         """,
         (tx.now - int(SETTLE_SECONDS * 1_000_000),),
     )  # fmt: skip
