@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
+
 from orch.domain.dagspec import DagSpec, RetrySpec, TaskSpec
 
 FULL = DagSpec(

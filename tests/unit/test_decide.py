@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from orch.domain.dagspec import DagSpec, TaskSpec
 from orch.domain.decide import decide
 from orch.domain.run_view import RunView, TaskFacts

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+
 from orch.domain.dagspec import RetrySpec
 from orch.domain.retries import after_failure, jitter, retry_delay
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from orch.domain.states import (
     ALLOWED,
     OPEN,

@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+
 from orch.domain.states import TaskState
 from orch.domain.trigger_rules import TriggerRule, UpstreamCounts, Verdict, evaluate
 

@@ -1,0 +1,1 @@
+"""Benchmarks: what DESIGN's budgets are measured with. Run `python -m tests.benchmarks`."""
