@@ -81,7 +81,8 @@ def test_lists_ranges_steps_names_and_seconds(text: str, start: str, expected: l
 
 @pytest.mark.parametrize("week_day", ["0", "7", "sun", "SUN", "7-7", "*/7", "7/2"])
 def test_sunday_has_several_names(week_day: str) -> None:
-    assert dates(f"0 0 * * {week_day}", "2024-01-01", 2) == ["2024-01-07", "2024-01-14"]
+    assert dates(f"0 0 * * {week_day}", "2024-01-01", 100)[0] == "2024-01-07"
+    assert dates(f"0 0 * * {week_day}", "2024-01-01", 100)[-1] == "2025-11-30"
 
 
 @pytest.mark.parametrize("week_days", ["6-7", "SAT-SUN", "6,0", "SAT,7"])
@@ -189,12 +190,18 @@ def test_a_restricted_star_and_a_full_range_are_not_the_same() -> None:
         ("15,L", ["2024-01-15", "2024-01-31", "2024-02-15", "2024-02-29"]),
         ("15W", ["2024-01-15", "2024-02-15", "2024-03-15", "2024-04-15", "2024-05-15", "2024-06-14"]),
         ("1W", ["2024-01-01", "2024-02-01", "2024-03-01", "2024-04-01", "2024-05-01", "2024-06-03"]),
+        ("2W", ["2024-01-02", "2024-02-02", "2024-03-01", "2024-04-02"]),
+        ("31W", ["2024-01-31", "2024-03-29", "2024-05-31", "2024-07-31", "2024-08-30"]),
         ("30w", ["2024-01-30", "2024-03-29", "2024-04-30", "2024-05-30", "2024-06-28"]),
         ("LW", ["2024-01-31", "2024-02-29", "2024-03-29", "2024-04-30", "2024-05-31", "2024-06-28"]),
     ],
 )
 def test_last_days_and_nearest_weekdays(day: str, expected: list[str]) -> None:
     assert dates(f"0 0 {day} * *", "2024-01-01", len(expected)) == expected
+
+
+def test_a_weekday_nearest_to_a_day_that_does_not_exist_is_none() -> None:
+    assert dates("0 0 31W 6,7 *", "2023-06-01", 1) == ["2023-07-31"]  # 30 June is a Friday
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,8 @@ class _Ticks:
             elif tick - at > NEAR:
                 at = tick - NEAR
                 offset = self.clock.offset(at)
-            elif repetition := self._unwanted(tick):
-                at = repetition[1] - ONE_SECOND
+            elif self._is_unwanted(tick):
+                at = tick
             else:
                 return tick
 
@@ -116,22 +116,21 @@ class _Ticks:
             elif at - tick > NEAR:
                 at = tick + NEAR
                 offset = self.clock.offset(at - ONE_SECOND)
-            elif repetition := self._unwanted(tick):
-                at = repetition[0]
+            elif self._is_unwanted(tick):
+                at = tick
                 offset = self.clock.offset(at - ONE_SECOND)
             else:
                 return tick
 
     def _is_made_up_for(self, change: datetime, before: timedelta, after: timedelta) -> bool:
         """Whether the change of offset skips a match that ticks right after the gap."""
-        if not self.makes_up or after <= before:
+        if not self.makes_up:
             return False
         skipped = self.expression.next_after(change + before - ONE_SECOND)
         return skipped is not None and skipped < change + after
 
-    def _unwanted(self, tick: datetime) -> tuple[datetime, datetime] | None:
-        """The span of repeated times that `tick` lies in, when those do not tick."""
-        return None if self.repeats else self.clock.repetition(tick)
+    def _is_unwanted(self, tick: datetime) -> bool:
+        return not self.repeats and self.clock.is_repeated(tick)
 
 
 def _naive_utc(moment: datetime) -> datetime:

@@ -80,17 +80,22 @@ class _Reader:
         parts = self.parts()
         second = parts[0] if len(parts) == 6 else Part("0", 1)
         minute, hour, month_day, month, week_day = parts[-5:]
-        clock = [
-            self.numbers(part, kind) for part, kind in ((second, SECOND), (minute, MINUTE), (hour, HOUR))
-        ]
-        dates = self.month_days(month_day)
+        seconds, minutes = self.numbers(second, SECOND), self.numbers(minute, MINUTE)
+        hours = self.numbers(hour, HOUR)
+        month_days, days_before_last, work_days = self.month_days(month_day)
         months = self.numbers(month, MONTH)
+        week_days, nth_week_days = self.week_days(week_day)
         return CronFields(
-            self.text,
-            *clock,
-            months,
-            *dates,
-            *self.week_days(week_day),
+            text=self.text,
+            seconds=seconds,
+            minutes=minutes,
+            hours=hours,
+            month_days=month_days,
+            days_before_last=days_before_last,
+            work_days=work_days,
+            months=months,
+            week_days=week_days,
+            nth_week_days=nth_week_days,
             either_day=not (month_day.text.startswith("*") or week_day.text.startswith("*")),
             is_wildcard=minute.text.startswith("*") or hour.text.startswith("*"),
         )

@@ -57,7 +57,7 @@ def _of_hours(bits: int) -> str:
     hours = list(members(bits))
     step = _whole_step(hours, 24)
     if step:
-        return "every hour" if step == 1 else f"every {step}{({2: 'nd', 3: 'rd'}).get(step, 'th')} hour"
+        return "every hour" if step == 1 else f"every {_ordinal(step)} hour"
     return _count("hour", hours)
 
 
@@ -83,9 +83,10 @@ def _dates(fields: CronFields) -> str:
         return ""
     days = list(members(fields.month_days))
     said = [_count("day", days)] if days else []
-    for before_last in members(fields.days_before_last):
-        plural = "s" * (before_last > 1)
-        said.append(f"{before_last} day{plural} before the last day" if before_last else "the last day")
+    before_last = members(fields.days_before_last)
+    said += [
+        f"the {_ordinal(count)} day before the last" if count else "the last day" for count in before_last
+    ]
     work_days = members(fields.work_days)
     said += [f"the weekday nearest to day {day}" if day else "the last weekday" for day in work_days]
     return f"{_and(said)} of the month"
@@ -129,6 +130,11 @@ def _list(numbers: Sequence[int], names: Sequence[str]) -> str:
         whole = f"{names[run[0]]} to {names[run[-1]]}"
         said += [whole] if len(run) >= LEAST_RUN else [names[index] for index in run]
     return _and(said)
+
+
+def _ordinal(number: int) -> str:
+    teen = 10 < number % 100 < 20
+    return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 def _and(said: Sequence[str]) -> str:

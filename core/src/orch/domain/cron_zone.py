@@ -39,15 +39,9 @@ class ZoneClock:
             return None
         return _first(since, at - ONE_SECOND, lambda instant: self.offset(instant) == offset)
 
-    def repetition(self, at: datetime) -> tuple[datetime, datetime] | None:
-        """The half-open span around `at` during which the wall shows times for the second time, if any."""
-        wall = self._wall(at)
-        if not wall.fold:
-            return None
-        shown_first = wall.replace(fold=0).astimezone(UTC).replace(tzinfo=None)
-        offset = self.offset(at)
-        start = _first(shown_first, at, lambda instant: self.offset(instant) == offset)
-        return start, start + (at - shown_first)
+    def is_repeated(self, at: datetime) -> bool:
+        """Whether the wall shows a time for the second time, the clock having been put back."""
+        return self._wall(at).fold == 1
 
     def _wall(self, at: datetime) -> datetime:
         return at.replace(tzinfo=UTC).astimezone(self.zone)
