@@ -11,7 +11,7 @@ import pytest
 from orch.domain.dagspec import DagSpec, TaskSpec
 from orch.store import migrate
 from orch.store.engine import Store
-from orch.store.queries import cursors, dag_files
+from orch.store.queries import cursors, dag_files, registration
 from orch.store.queries.dag_files import FileProblem, KnownFile, ParsedDag, ParsedFile
 
 TASKS = (
@@ -36,12 +36,12 @@ def parsed(path: str, *specs: DagSpec, rev: str = "rev1", problem: str = "") -> 
 
 def register(store: Store, *files: ParsedFile) -> list[str]:
     with store.write("register_dags") as tx:
-        return dag_files.register_files(tx, files)
+        return registration.register_files(tx, files)
 
 
 def forget(store: Store, *paths: str) -> list[str]:
     with store.write("register_dags") as tx:
-        return dag_files.forget_files(tx, paths)
+        return registration.forget_files(tx, paths)
 
 
 def rows(store: Store, sql: str) -> list[tuple[object, ...]]:
@@ -179,7 +179,7 @@ def test_dag_may_move_to_another_file(store: Store) -> None:
 def test_stat_keys_are_stored_alone(store: Store) -> None:
     register(store, parsed("a.py", DagSpec("x")))
     with store.write("register_dags") as tx:
-        dag_files.store_stat_keys(tx, {"a.py": "new"})
+        registration.store_stat_keys(tx, {"a.py": "new"})
     assert known(store)[0] == replace(KnownFile("a.py", "rev1", "new", ("a.py",), ("x",), is_broken=False))
 
 

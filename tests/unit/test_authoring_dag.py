@@ -177,6 +177,17 @@ def test_a_default_arg_for_operators_of_other_dags_is_ignored() -> None:
     assert len(made.to_spec().tasks) == 1
 
 
+def test_a_default_arg_that_some_task_takes_is_no_mistake() -> None:
+    class Patient(PythonOperator):
+        def __init__(self, *, retrys: int, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self.retrys = retrys
+
+    with DAG("x", default_args={"retrys": 2}) as made:
+        Patient(task_id="a", python_callable=nothing, retrys=3)
+    assert len(made.to_spec().tasks) == 1
+
+
 def test_a_cycle_is_named_with_its_dag() -> None:
     with DAG("round") as made:
         a, b, c = step("a"), step("b"), step("c")

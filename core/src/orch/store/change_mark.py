@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from orch.store.engine import database_path
+from orch.store.reader import sqlite_path
 
 FRESH_SECONDS = 0.05
 """A file changed so recently may change again without its time moving on: the clock of a file system is coarse."""
@@ -13,7 +13,7 @@ class ChangeMark:
     """Remembers the sizes and times of the database files. A server has none, so there each look is worth it."""
 
     def __init__(self, url: str) -> None:
-        path = database_path(url)
+        path = sqlite_path(url)
         self._files = () if path is None else (path, Path(f"{path}-wal"))
         self._seen: tuple[object, ...] | None = None
 

@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import sqlalchemy as sa
-
 from orch.clock import from_micros
 from orch.store.engine import Tx
-from orch.store.tables import audit
+from orch.store.reader import ReadTx
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,24 +25,19 @@ class Entry:
 
 def record(tx: Tx, entry: Entry) -> None:
     """Add one row with the time of this transaction."""
-    values = {
-        "at": tx.now,
-        "actor": entry.actor,
-        "action": entry.action,
-        "target": entry.target,
-        "result": entry.result,
-        "detail": json.dumps(dict(entry.detail), sort_keys=True),
-    }
-    tx.conn.execute(sa.insert(audit).values(values))
+    detail = json.dumps(dict(entry.detail), sort_keys=True)
+    tx.many(
+        "INSERT INTO audit (at, actor, action, target, result, detail) VALUES (?, ?, ?, ?, ?, ?)",
+        [(tx.now, entry.actor, entry.action, entry.target, entry.result, detail)],
+    )
 
 
-def newest(tx: Tx, limit: int = 100) -> list[tuple[datetime, Entry]]:
+def newest(tx: ReadTx, limit: int = 100) -> list[tuple[datetime, Entry]]:
     """Return the newest rows, newest first."""
-    rows = tx.conn.execute(sa.select(audit).order_by(audit.c.id.desc()).limit(limit))
+    rows = tx.rows(
+        "SELECT at, actor, action, target, result, detail FROM audit ORDER BY id DESC LIMIT ?", (limit,)
+    )
     return [
-        (
-            from_micros(row.at),
-            Entry(row.actor, row.action, row.target, row.result, json.loads(row.detail)),
-        )
-        for row in rows
+        (from_micros(at), Entry(actor, action, target, result, json.loads(detail)))
+        for at, actor, action, target, result, detail in rows
     ]

@@ -6,15 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import sqlalchemy as sa
-
 from orch.clock import from_micros
+from orch.domain.dagspec import DagSpec
 from orch.domain.timetables import timetable_of
 from orch.errors import NotFound, nearest
-from orch.store.engine import Tx
-from orch.store.queries.cursors import UNKNOWN
-from orch.store.queries.runs import spec_of_version
-from orch.store.tables import dag, dag_run, import_error, schedule_cursor
+from orch.store.reader import ReadTx
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,123 +61,142 @@ class ImportErrorRow:
     created_at: datetime
 
 
-def list_dags(tx: Tx, *, with_missing: bool = False) -> list[DagRow]:
+def list_dags(tx: ReadTx, *, with_missing: bool = False) -> list[DagRow]:
     """Return the DAGs by name; those whose file is gone only when asked for."""
-    statement = _DAGS.order_by(dag.c.dag_id)
-    if not with_missing:
-        statement = statement.where(~dag.c.is_missing)
     errors = _errors_by_file(tx)
-    return [_dag_row(tx, row, errors) for row in tx.conn.execute(statement).all()]
+    rows = tx.rows(f"{_DAGS} WHERE ? OR NOT d.is_missing ORDER BY d.dag_id", (with_missing,))
+    return [_dag_row(tx, row, errors) for row in rows]
 
 
-def find_dag(tx: Tx, dag_id: str) -> DagRow:
+def find_dag(tx: ReadTx, dag_id: str) -> DagRow:
     """Return one DAG, missing or not; an unknown one is a NotFound that offers the nearest name."""
-    row = tx.conn.execute(_DAGS.where(dag.c.dag_id == dag_id)).one_or_none()
-    if row is None:
-        known = tx.conn.execute(sa.select(dag.c.dag_id)).scalars()
+    rows = tx.rows(f"{_DAGS} WHERE d.dag_id = ?", (dag_id,))
+    if not rows:
+        known = [name for (name,) in tx.rows("SELECT dag_id FROM dag")]
         hint = nearest(dag_id, known) or "; `orch list-dags` shows the known ones"
         raise NotFound(f"unknown DAG {dag_id!r}{hint}")
-    return _dag_row(tx, row, _errors_by_file(tx))
+    return _dag_row(tx, rows[0], _errors_by_file(tx))
 
 
-def list_runs(tx: Tx, dag_id: str, limit: int | None = None) -> list[RunRow]:
-    """Return the runs of a DAG, newest created first."""
-    statement = _RUNS.where(dag_run.c.dag_pk == find_dag(tx, dag_id).dag_pk).order_by(*_NEWEST).limit(limit)
-    return [_run_row(row) for row in tx.conn.execute(statement)]
+def list_runs(tx: ReadTx, dag_id: str, limit: int | None = None) -> list[RunRow]:
+    """Return the runs of a DAG, newest created first (served by ix_dag_run_dag_pk_created_at)."""
+    dag_pk = find_dag(tx, dag_id).dag_pk
+    rows = tx.rows(
+        f"{_RUNS} WHERE dag_pk = ? {_NEWEST_FIRST} LIMIT ?", (dag_pk, -1 if limit is None else limit)
+    )
+    return [_run_row(row) for row in rows]
 
 
-def find_run(tx: Tx, dag_id: str, run_id: str | None = None) -> RunRow:
+def find_run(tx: ReadTx, dag_id: str, run_id: str | None = None) -> RunRow:
     """Return the named run of a DAG, or its newest one; NotFound offers the nearest run id."""
-    found = find_dag(tx, dag_id)
-    statement = _RUNS.where(dag_run.c.dag_pk == found.dag_pk).order_by(*_NEWEST).limit(1)
-    if run_id is not None:
-        statement = statement.where(dag_run.c.run_id == run_id)
-    row = tx.conn.execute(statement).one_or_none()
-    if row is not None:
-        return _run_row(row)
+    dag_pk = find_dag(tx, dag_id).dag_pk
+    rows = tx.rows(
+        f"{_RUNS} WHERE dag_pk = ? AND run_id = COALESCE(?, run_id) {_NEWEST_FIRST} LIMIT 1", (dag_pk, run_id)
+    )
+    if rows:
+        return _run_row(rows[0])
     if run_id is None:
         raise NotFound(f"DAG {dag_id!r} has no run yet; create one with `orch trigger {dag_id}`")
-    recent = sa.select(dag_run.c.run_id).where(dag_run.c.dag_pk == found.dag_pk)
-    known = tx.conn.execute(recent.order_by(*_NEWEST).limit(1000)).scalars()
-    hint = nearest(run_id, known) or f"; `orch list-runs {dag_id}` shows its runs"
+    recent = tx.rows(f"SELECT run_id FROM dag_run WHERE dag_pk = ? {_NEWEST_FIRST} LIMIT 1000", (dag_pk,))
+    hint = nearest(run_id, [name for (name,) in recent]) or f"; `orch list-runs {dag_id}` shows its runs"
     raise NotFound(f"DAG {dag_id!r} has no run {run_id!r}{hint}")
 
 
-def run_by_pk(tx: Tx, run_pk: int) -> RunRow:
+def run_by_pk(tx: ReadTx, run_pk: int) -> RunRow:
     """Return the run of this key, which must be there."""
-    return _run_row(tx.conn.execute(_RUNS.where(dag_run.c.id == run_pk)).one())
+    (row,) = tx.rows(f"{_RUNS} WHERE id = ?", (run_pk,))
+    return _run_row(row)
 
 
-def import_errors(tx: Tx) -> list[ImportErrorRow]:
+def spec_of(tx: ReadTx, dag_version_id: int) -> DagSpec:
+    """Return the serialised DAG of a version."""
+    ((structure,),) = tx.rows("SELECT structure FROM dag_version WHERE id = ?", (dag_version_id,))
+    return DagSpec.from_json(structure)
+
+
+def import_errors(tx: ReadTx) -> list[ImportErrorRow]:
     """Return the files that cannot be imported as they are now, by path."""
-    statement = sa.select(import_error).order_by(import_error.c.path, import_error.c.id)
-    return [
-        ImportErrorRow(row.path, row.line, row.message, from_micros(row.created_at))
-        for row in tx.conn.execute(statement)
-    ]
+    rows = tx.rows("SELECT path, line, message, created_at FROM import_error ORDER BY path, id")
+    return [ImportErrorRow(path, line, message, from_micros(at)) for path, line, message, at in rows]
 
 
-_NEWEST = (dag_run.c.created_at.desc(), dag_run.c.id.desc())
-"""Served by ix_dag_run_dag_pk_created_at."""
-
-_DAGS = sa.select(dag, schedule_cursor.c.last_tick_at, schedule_cursor.c.next_tick_at).join(
-    schedule_cursor, schedule_cursor.c.dag_pk == dag.c.id, isouter=True
-)
-_RUNS = sa.select(dag_run)
+def moment(micros: int | None) -> datetime | None:
+    """Return the time of stored microseconds; None stays None."""
+    return None if micros is None else from_micros(micros)
 
 
-def _dag_row(tx: Tx, row: Any, errors: Mapping[str, str]) -> DagRow:
+_NEWEST_FIRST = "ORDER BY created_at DESC, id DESC"
+
+_DAGS = """
+SELECT d.id, d.dag_id, d.file, d.description, d.schedule, d.tags, d.is_paused, d.is_missing, d.current_version_id,
+  c.last_tick_at, c.next_tick_at
+FROM dag d LEFT JOIN schedule_cursor c ON c.dag_pk = d.id
+"""
+
+_RUNS = """
+SELECT id, dag_id, run_id, run_type, state, reason, dag_version_id, logical_date, run_after, created_at, started_at,
+  ended_at, conf, triggered_by
+FROM dag_run
+"""
+
+_UNKNOWN_TICK = 0
+"""`cursors.UNKNOWN`, whose module needs SQLAlchemy: no scheduler has looked at the schedule yet."""
+
+
+def _dag_row(tx: ReadTx, row: tuple[Any, ...], errors: Mapping[str, str]) -> DagRow:
+    dag_pk, dag_id, file, description, schedule, tags, is_paused, is_missing, version_id, last, following = (
+        row
+    )
     return DagRow(
-        dag_pk=row.id,
-        dag_id=row.dag_id,
-        file=row.file,
-        description=row.description,
-        schedule=row.schedule,
-        tags=tuple(json.loads(row.tags)),
-        is_paused=row.is_paused,
-        is_missing=row.is_missing,
-        next_run_at=_next_run_at(tx, row),
-        import_error=errors.get(row.file),
-        current_version_id=row.current_version_id,
+        dag_pk=dag_pk,
+        dag_id=dag_id,
+        file=file,
+        description=description,
+        schedule=schedule,
+        tags=tuple(json.loads(tags)),
+        is_paused=bool(is_paused),
+        is_missing=bool(is_missing),
+        next_run_at=_next_run_at(tx, version_id, last, following),
+        import_error=errors.get(file),
+        current_version_id=version_id,
     )
 
 
-def _next_run_at(tx: Tx, row: Any) -> datetime | None:
+def _next_run_at(
+    tx: ReadTx, version_id: int | None, last: int | None, following: int | None
+) -> datetime | None:
     """The cursor's next tick; what it will be when no scheduler has looked at the schedule yet."""
-    if row.next_tick_at != UNKNOWN or row.current_version_id is None:
-        return moment(row.next_tick_at)
-    spec = spec_of_version(tx, row.current_version_id)
-    return timetable_of(spec).first(from_micros(tx.now), moment(row.last_tick_at), catchup=spec.catchup)
+    if following != _UNKNOWN_TICK or version_id is None:
+        return moment(following)
+    spec = spec_of(tx, version_id)
+    return timetable_of(spec).first(from_micros(tx.now), moment(last), catchup=spec.catchup)
 
 
-def _run_row(row: Any) -> RunRow:
+def _run_row(row: tuple[Any, ...]) -> RunRow:
+    run_pk, dag_id, run_id, run_type, state, reason, version_id, logical, after, *rest = row
+    created, started, ended, conf, triggered_by = rest
     return RunRow(
-        run_pk=row.id,
-        dag_id=row.dag_id,
-        run_id=row.run_id,
-        run_type=row.run_type,
-        state=row.state,
-        reason=row.reason,
-        dag_version_id=row.dag_version_id,
-        logical_date=moment(row.logical_date),
-        run_after=from_micros(row.run_after),
-        created_at=from_micros(row.created_at),
-        started_at=moment(row.started_at),
-        ended_at=moment(row.ended_at),
-        conf=json.loads(row.conf),
-        triggered_by=row.triggered_by,
+        run_pk=run_pk,
+        dag_id=dag_id,
+        run_id=run_id,
+        run_type=run_type,
+        state=state,
+        reason=reason,
+        dag_version_id=version_id,
+        logical_date=moment(logical),
+        run_after=from_micros(after),
+        created_at=from_micros(created),
+        started_at=moment(started),
+        ended_at=moment(ended),
+        conf=json.loads(conf),
+        triggered_by=triggered_by,
     )
 
 
-def _errors_by_file(tx: Tx) -> dict[str, str]:
+def _errors_by_file(tx: ReadTx) -> dict[str, str]:
     return {error.path: _one_line(error) for error in import_errors(tx)}
 
 
 def _one_line(error: ImportErrorRow) -> str:
     where = f"{error.path}:{error.line}" if error.line else error.path
     return f"{where}: {error.message}"
-
-
-def moment(micros: int | None) -> datetime | None:
-    """Return the time of stored microseconds; None stays None."""
-    return None if micros is None else from_micros(micros)

@@ -1,18 +1,15 @@
 """Reads of the task instances of one run: their states, attempts and return values."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import sqlalchemy as sa
-
 from orch.clock import from_micros
 from orch.domain.states import TERMINAL
 from orch.errors import NotFound, nearest
-from orch.store.engine import Tx
 from orch.store.queries.reading import RunRow, moment
-from orch.store.tables import attempt, task_instance, xcom
+from orch.store.reader import ReadTx, marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +50,25 @@ class AttemptRow:
     log_path: str | None
 
 
-def list_task_instances(tx: Tx, run_pk: int) -> list[TaskInstanceRow]:
+def list_task_instances(tx: ReadTx, run_pk: int) -> list[TaskInstanceRow]:
     """Return the task instances of a run in the order they were created."""
-    statement = _TASKS.where(task_instance.c.run_pk == run_pk).order_by(task_instance.c.id)
-    return [_task_row(row) for row in tx.conn.execute(statement)]
+    return [_task_row(row) for row in tx.rows(f"{_TASKS} WHERE run_pk = ? ORDER BY id", (run_pk,))]
 
 
-def require_task(tx: Tx, run: RunRow, task_id: str) -> list[TaskInstanceRow]:
+def require_task(tx: ReadTx, run: RunRow, task_id: str) -> list[TaskInstanceRow]:
     """Return the task instances of one task of a run; NotFound offers the nearest task id."""
-    statement = _TASKS.where(task_instance.c.run_pk == run.run_pk, task_instance.c.task_id == task_id)
-    rows = [_task_row(row) for row in tx.conn.execute(statement.order_by(task_instance.c.map_index))]
+    rows = tx.rows(f"{_TASKS} WHERE run_pk = ? AND task_id = ? ORDER BY map_index", (run.run_pk, task_id))
     if rows:
-        return rows
-    known = sa.select(task_instance.c.task_id).where(task_instance.c.run_pk == run.run_pk).distinct()
-    hint = nearest(task_id, tx.conn.execute(known).scalars())
+        return [_task_row(row) for row in rows]
+    known = tx.rows("SELECT DISTINCT task_id FROM task_instance WHERE run_pk = ?", (run.run_pk,))
+    hint = nearest(task_id, [name for (name,) in known])
     hint = hint or f"; `orch status {run.dag_id} {run.run_id}` shows its tasks"
     raise NotFound(f"run {run.run_id!r} of DAG {run.dag_id!r} has no task {task_id!r}{hint}")
 
 
-def find_task_instance(tx: Tx, run: RunRow, task_id: str, map_index: int | None = None) -> TaskInstanceRow:
+def find_task_instance(
+    tx: ReadTx, run: RunRow, task_id: str, map_index: int | None = None
+) -> TaskInstanceRow:
     """Return one task instance of a run; without `map_index` the task must not be mapped."""
     rows = require_task(tx, run, task_id)
     for row in rows:
@@ -83,60 +80,74 @@ def find_task_instance(tx: Tx, run: RunRow, task_id: str, map_index: int | None 
     raise NotFound(f"task {task_id!r} has the map indexes {there}; name one of them with --map-index")
 
 
-def has_ended(tx: Tx, ti_id: int) -> bool:
+def has_ended(tx: ReadTx, ti_id: int) -> bool:
     """Return whether a task instance is in a state that is an end."""
-    state = tx.conn.execute(sa.select(task_instance.c.state).where(task_instance.c.id == ti_id)).scalar_one()
+    ((state,),) = tx.rows("SELECT state FROM task_instance WHERE id = ?", (ti_id,))
     return state in TERMINAL
 
 
-def list_attempts(tx: Tx, ti_id: int) -> list[AttemptRow]:
+def list_attempts(tx: ReadTx, ti_id: int) -> list[AttemptRow]:
     """Return the attempts of a task instance, oldest first."""
-    statement = sa.select(attempt).where(attempt.c.ti_id == ti_id).order_by(attempt.c.epoch)
-    return [_attempt_row(row) for row in tx.conn.execute(statement)]
+    rows = tx.rows(
+        """
+        SELECT epoch, try_number, holder, claimed_at, started_at, ended_at, outcome, error, exit, log_path
+        FROM attempt WHERE ti_id = ? ORDER BY epoch
+        """,
+        (ti_id,),
+    )
+    return [
+        AttemptRow(
+            epoch=epoch,
+            try_number=try_number,
+            holder=holder,
+            claimed_at=from_micros(claimed),
+            started_at=moment(started),
+            ended_at=moment(ended),
+            outcome=outcome,
+            error=error,
+            exit=exit_text,
+            log_path=log_path,
+        )
+        for epoch, try_number, holder, claimed, started, ended, outcome, error, exit_text, log_path in rows
+    ]
 
 
-def return_values(tx: Tx, run_pk: int, task_ids: Iterable[str]) -> dict[tuple[str, int], str]:
+def return_values(tx: ReadTx, run_pk: int, task_ids: Sequence[str]) -> dict[tuple[str, int], str]:
     """Return the stored return values of the given tasks as JSON text, by (task id, map index)."""
-    statement = sa.select(xcom.c.task_id, xcom.c.map_index, xcom.c.value).where(
-        xcom.c.run_pk == run_pk, xcom.c.key == "return_value", xcom.c.task_id.in_(list(task_ids))
+    rows = tx.rows(
+        f"""
+        SELECT task_id, map_index, value FROM xcom
+        WHERE run_pk = ? AND key = 'return_value' AND task_id IN ({marks(task_ids)}) ORDER BY task_id, map_index
+        """,
+        (run_pk, *task_ids),
     )
-    rows = tx.conn.execute(statement.order_by(xcom.c.task_id, xcom.c.map_index))
-    return {(row.task_id, row.map_index): row.value for row in rows}
+    return {(task_id, map_index): value for task_id, map_index, value in rows}
 
 
-_TASKS = sa.select(task_instance)
+_TASKS = """
+SELECT id, task_id, map_index, state, try_number, max_tries, epoch, reason, reason_detail, state_since, due_at,
+  started_at, ended_at, pool, executor
+FROM task_instance
+"""
 
 
-def _task_row(row: Any) -> TaskInstanceRow:
+def _task_row(row: tuple[Any, ...]) -> TaskInstanceRow:
+    ti_id, task_id, map_index, state, try_number, max_tries, epoch, reason, detail, *rest = row
+    since, due, started, ended, pool, executor = rest
     return TaskInstanceRow(
-        ti_id=row.id,
-        task_id=row.task_id,
-        map_index=row.map_index,
-        state=row.state,
-        try_number=row.try_number,
-        max_tries=row.max_tries,
-        epoch=row.epoch,
-        reason=row.reason,
-        reason_detail=row.reason_detail,
-        state_since=from_micros(row.state_since),
-        due_at=moment(row.due_at),
-        started_at=moment(row.started_at),
-        ended_at=moment(row.ended_at),
-        pool=row.pool,
-        executor=row.executor,
-    )
-
-
-def _attempt_row(row: Any) -> AttemptRow:
-    return AttemptRow(
-        epoch=row.epoch,
-        try_number=row.try_number,
-        holder=row.holder,
-        claimed_at=from_micros(row.claimed_at),
-        started_at=moment(row.started_at),
-        ended_at=moment(row.ended_at),
-        outcome=row.outcome,
-        error=row.error,
-        exit=row.exit,
-        log_path=row.log_path,
+        ti_id=ti_id,
+        task_id=task_id,
+        map_index=map_index,
+        state=state,
+        try_number=try_number,
+        max_tries=max_tries,
+        epoch=epoch,
+        reason=reason,
+        reason_detail=detail,
+        state_since=from_micros(since),
+        due_at=moment(due),
+        started_at=moment(started),
+        ended_at=moment(ended),
+        pool=pool,
+        executor=executor,
     )

@@ -1,18 +1,15 @@
 """Waits: why a run or a task instance is where it is, what blocks it, and since when; worked out on read."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-
-import sqlalchemy as sa
 
 from orch.clock import from_micros
 from orch.domain.dagspec import DagSpec
-from orch.domain.states import FAILED_STATES, OCCUPYING, OPEN, TaskState
-from orch.store.engine import Tx
+from orch.domain.states import FAILED_STATES, OPEN, TaskState
 from orch.store.queries.reading import RunRow
 from orch.store.queries.reading_tasks import TaskInstanceRow
-from orch.store.tables import dag, dag_run, limit_row, task_instance
+from orch.store.reader import ReadTx
 
 MOST_BLOCKERS = 20
 
@@ -47,15 +44,15 @@ class RunFacts:
     """(kind, name) of each limit that somebody waits for, with since when."""
 
 
-def facts_of(tx: Tx, run: RunRow, spec: DagSpec, tasks: Sequence[TaskInstanceRow]) -> RunFacts:
+def facts_of(tx: ReadTx, run: RunRow, spec: DagSpec, tasks: Sequence[TaskInstanceRow]) -> RunFacts:
     """Read what else the waits of this run follow from."""
-    paused = tx.conn.execute(sa.select(dag.c.is_paused).where(dag.c.dag_id == run.dag_id)).scalar_one()
-    rows = tx.conn.execute(sa.select(limit_row).where(limit_row.c.saturated_since.is_not(None)))
-    saturated = {(row.kind, row.name): from_micros(row.saturated_since) for row in rows}
+    ((paused,),) = tx.rows("SELECT is_paused FROM dag WHERE dag_id = ?", (run.dag_id,))
+    limits = tx.rows("SELECT kind, name, saturated_since FROM limit_row WHERE saturated_since IS NOT NULL")
+    saturated = {(kind, name): from_micros(since) for kind, name, since in limits}
     return RunFacts(run, spec, tasks, bool(paused), saturated)
 
 
-def wait_of_run(tx: Tx, facts: RunFacts) -> Wait | None:
+def wait_of_run(tx: ReadTx, facts: RunFacts) -> Wait | None:
     """Return why a queued run has not started; None for any other run."""
     run = facts.run
     if run.state != "queued":
@@ -66,7 +63,7 @@ def wait_of_run(tx: Tx, facts: RunFacts) -> Wait | None:
     return Wait(reason, run.created_at, _running_runs(tx, run) if reason == "max_active_runs" else ())
 
 
-def wait_of_task(tx: Tx, facts: RunFacts, task: TaskInstanceRow) -> Wait | None:
+def wait_of_task(tx: ReadTx, facts: RunFacts, task: TaskInstanceRow) -> Wait | None:
     """Return why a task instance is where it is, with what blocks it; None after a success."""
     wait = reason_of_task(facts, task)
     if wait is None:
@@ -74,6 +71,12 @@ def wait_of_task(tx: Tx, facts: RunFacts, task: TaskInstanceRow) -> Wait | None:
     if wait.reason in _SATURATED_REASONS.values():
         return Wait(wait.reason, wait.since, _occupants(tx, facts.run, task, wait.reason))
     return Wait(wait.reason, wait.since, _blocking_upstream(facts, task, wait.reason))
+
+
+def with_reasons(facts: RunFacts) -> list[TaskInstanceRow]:
+    """Return the task instances with the reasons that hold now; limits are not stored with each of them."""
+    waits = [(task, reason_of_task(facts, task)) for task in facts.tasks]
+    return [replace(task, reason=wait.reason if wait else None) for task, wait in waits]
 
 
 def reason_of_task(facts: RunFacts, task: TaskInstanceRow) -> Wait | None:
@@ -108,26 +111,26 @@ def _blocking_upstream(facts: RunFacts, task: TaskInstanceRow, reason: str) -> t
     return tuple(blocking)[:MOST_BLOCKERS]
 
 
-def _running_runs(tx: Tx, run: RunRow) -> tuple[str, ...]:
-    statement = sa.select(dag_run.c.run_id).where(
-        dag_run.c.dag_id == run.dag_id, dag_run.c.state == "running"
+def _running_runs(tx: ReadTx, run: RunRow) -> tuple[str, ...]:
+    rows = tx.rows(
+        "SELECT dag_id, run_id FROM dag_run WHERE dag_id = ? AND state = 'running' ORDER BY id LIMIT ?",
+        (run.dag_id, MOST_BLOCKERS),
     )
-    found = tx.conn.execute(statement.order_by(dag_run.c.id).limit(MOST_BLOCKERS)).scalars()
-    return tuple(f"{run.dag_id} {run_id}" for run_id in found)
+    return tuple(" ".join(row) for row in rows)
 
 
-def _occupants(tx: Tx, run: RunRow, task: TaskInstanceRow, reason: str) -> tuple[str, ...]:
+def _occupants(tx: ReadTx, run: RunRow, task: TaskInstanceRow, reason: str) -> tuple[str, ...]:
     """Who holds the slots (served by ix_task_instance_occupying)."""
-    same = {
-        "pool_full": task_instance.c.pool == task.pool,
-        "executor_full": task_instance.c.executor == task.executor,
-        "max_active_tasks": dag_run.c.dag_id == run.dag_id,
+    column, name = {
+        "pool_full": ("t.pool", task.pool),
+        "executor_full": ("t.executor", task.executor),
+        "max_active_tasks": ("r.dag_id", run.dag_id),
     }[reason]
-    statement = (
-        sa.select(dag_run.c.dag_id, dag_run.c.run_id, task_instance.c.task_id)
-        .join(dag_run, dag_run.c.id == task_instance.c.run_pk)
-        .where(task_instance.c.state.in_(sorted(OCCUPYING)), same)
-        .order_by(task_instance.c.id)
-        .limit(MOST_BLOCKERS)
+    rows = tx.rows(
+        f"""
+        SELECT r.dag_id, r.run_id, t.task_id FROM task_instance t JOIN dag_run r ON r.id = t.run_pk
+        WHERE t.state IN ('queued', 'running') AND {column} = ? ORDER BY t.id LIMIT ?
+        """,
+        (name, MOST_BLOCKERS),
     )
-    return tuple(" ".join(row) for row in tx.conn.execute(statement))
+    return tuple(" ".join(row) for row in rows)

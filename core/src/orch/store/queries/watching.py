@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-import sqlalchemy as sa
-
 from orch.clock import from_micros
 from orch.domain.states import TERMINAL
-from orch.store.engine import Tx
 from orch.store.queries.reading import moment
-from orch.store.tables import dag, dag_run, run_history, task_instance
+from orch.store.reader import ReadTx, marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,88 +45,101 @@ class RunEvent:
     ended_at: datetime | None
 
 
-def open_runs(tx: Tx, limit: int) -> list[RunProgress]:
-    """Return the oldest runs that have not ended, with their counts. Served by ix_dag_run_open."""
-    return _progress(tx, dag_run.c.state.in_(("queued", "running")), dag_run.c.id.asc(), limit)
+@dataclass(frozen=True, slots=True)
+class ProcessSign:
+    """What tells whether a component that has not said goodbye is alive."""
+
+    role: str
+    host: str
+    boot_id: str
+    lock_path: str | None
+    lease_until: int
 
 
-def ended_runs(tx: Tx, limit: int) -> list[RunProgress]:
+def signs_of_life(tx: ReadTx) -> list[ProcessSign]:
+    """Return the components that have not ended as far as the database knows."""
+    rows = tx.rows("SELECT role, host, boot_id, lock_path, lease_until FROM process WHERE ended_at IS NULL")
+    return [ProcessSign(*row) for row in rows]
+
+
+def open_runs(tx: ReadTx, limit: int) -> list[RunProgress]:
+    """Return the oldest runs that have not ended, with their counts."""
+    return _progress(tx, f"WHERE {_OPEN} ORDER BY id LIMIT ?", limit)
+
+
+def ended_runs(tx: ReadTx, limit: int) -> list[RunProgress]:
     """Return the runs that ended last among the newest ones, with their counts."""
-    newest = sa.select(dag_run.c.id).order_by(dag_run.c.id.desc()).limit(10 * limit)
-    where = sa.and_(dag_run.c.id.in_(newest), dag_run.c.ended_at.is_not(None))
-    return _progress(tx, where, dag_run.c.ended_at.desc(), limit)
+    newest = f"(SELECT id FROM dag_run ORDER BY id DESC LIMIT {10 * limit})"
+    where = f"WHERE id IN {newest} AND ended_at IS NOT NULL"
+    return _progress(tx, f"{where} ORDER BY ended_at DESC LIMIT ?", limit)
 
 
-def dag_count(tx: Tx) -> int:
-    """Return how many DAGs have their file."""
-    statement = sa.select(sa.func.count()).select_from(dag).where(~dag.c.is_missing)
-    return int(tx.conn.execute(statement).scalar_one())
-
-
-def open_run_count(tx: Tx) -> int:
+def open_run_count(tx: ReadTx) -> int:
     """Return how many runs have not ended."""
-    statement = sa.select(sa.func.count()).where(dag_run.c.state.in_(("queued", "running")))
-    return int(tx.conn.execute(statement).scalar_one())
+    return int(tx.rows(f"SELECT COUNT(*) FROM dag_run WHERE {_OPEN}")[0][0])
 
 
-def last_run_event(tx: Tx) -> int:
+def dag_count(tx: ReadTx) -> int:
+    """Return how many DAGs have their file."""
+    return int(tx.rows("SELECT COUNT(*) FROM dag WHERE NOT is_missing")[0][0])
+
+
+def last_run_event(tx: ReadTx) -> int:
     """Return the sequence number of the newest move of a run; 0 before the first."""
-    newest = tx.conn.execute(sa.select(sa.func.max(run_history.c.seq))).scalar_one()
-    return int(newest or 0)
+    return int(tx.rows("SELECT COALESCE(MAX(seq), 0) FROM run_history")[0][0])
 
 
-def run_events(tx: Tx, after: int, limit: int = 1000) -> list[RunEvent]:
+def run_events(tx: ReadTx, after: int, limit: int = 1000) -> list[RunEvent]:
     """Return moves of runs with a greater sequence number, oldest first.
 
     For people's eyes only: where several writers commit at once, a number may appear after a greater one.
     """
-    statement = (
-        sa.select(
-            run_history.c.seq,
-            dag_run.c.dag_id,
-            dag_run.c.run_id,
-            run_history.c.new,
-            dag_run.c.started_at,
-            dag_run.c.ended_at,
-        )
-        .join(dag_run, dag_run.c.id == run_history.c.run_pk)
-        .where(run_history.c.seq > after)
-        .order_by(run_history.c.seq)
-        .limit(limit)
+    rows = tx.rows(
+        """
+        SELECT h.seq, r.dag_id, r.run_id, h.new, r.started_at, r.ended_at
+        FROM run_history h JOIN dag_run r ON r.id = h.run_pk WHERE h.seq > ? ORDER BY h.seq LIMIT ?
+        """,
+        (after, limit),
     )
     return [
-        RunEvent(row.seq, row.dag_id, row.run_id, row.new, moment(row.started_at), moment(row.ended_at))
-        for row in tx.conn.execute(statement)
+        RunEvent(seq, dag_id, run_id, new, moment(started), moment(ended))
+        for seq, dag_id, run_id, new, started, ended in rows
     ]
 
 
-def _progress(
-    tx: Tx, where: sa.ColumnElement[bool], order: sa.UnaryExpression[int], limit: int
-) -> list[RunProgress]:
-    runs = tx.conn.execute(sa.select(dag_run).where(where).order_by(order).limit(limit)).all()
-    counts = _counts(tx, [run.id for run in runs])
+_OPEN = "state IN ('queued', 'running')"
+"""Served by ix_dag_run_open."""
+
+
+def _progress(tx: ReadTx, clauses: str, limit: int) -> list[RunProgress]:
+    runs = tx.rows(
+        f"SELECT id, dag_id, run_id, state, created_at, started_at, ended_at FROM dag_run {clauses}", (limit,)
+    )
+    counts = _counts(tx, tuple(run[0] for run in runs))
     return [
         RunProgress(
-            run_pk=run.id,
-            dag_id=run.dag_id,
-            run_id=run.run_id,
-            state=run.state,
-            created_at=from_micros(run.created_at),
-            started_at=moment(run.started_at),
-            ended_at=moment(run.ended_at),
-            counts=counts.get(run.id, {}),
+            run_pk=run_pk,
+            dag_id=dag_id,
+            run_id=run_id,
+            state=state,
+            created_at=from_micros(created),
+            started_at=moment(started),
+            ended_at=moment(ended),
+            counts=counts.get(run_pk, {}),
         )
-        for run in runs
+        for run_pk, dag_id, run_id, state, created, started, ended in runs
     ]
 
 
-def _counts(tx: Tx, run_pks: list[int]) -> dict[int, dict[str, int]]:
-    statement = (
-        sa.select(task_instance.c.run_pk, task_instance.c.state, sa.func.count())
-        .where(task_instance.c.run_pk.in_(run_pks))
-        .group_by(task_instance.c.run_pk, task_instance.c.state)
+def _counts(tx: ReadTx, run_pks: tuple[int, ...]) -> dict[int, dict[str, int]]:
+    rows = tx.rows(
+        f"""
+        SELECT run_pk, state, COUNT(*) FROM task_instance
+        WHERE run_pk IN ({marks(run_pks)}) GROUP BY run_pk, state
+        """,
+        run_pks,
     )
     found: dict[int, dict[str, int]] = {}
-    for run_pk, state, number in tx.conn.execute(statement):
+    for run_pk, state, number in rows:
         found.setdefault(run_pk, {})[state] = number
     return found

@@ -1,0 +1,1 @@
+"""What authors write: DAGs, operators, TaskFlow functions, and the edges between tasks."""

@@ -1,0 +1,174 @@
+"""Registration: writes what was imported, so that DAGs, versions, limits and schedules are as the files say."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+
+from orch.clock import isoformat
+from orch.domain.dagspec import DagSpec
+from orch.store.engine import Tx
+from orch.store.queries import limits
+from orch.store.queries.cursors import UNKNOWN
+from orch.store.queries.dag_files import ParsedDag, ParsedFile
+
+
+def register_files(tx: Tx, files: Sequence[ParsedFile]) -> list[str]:
+    """Store what was imported; return the ids of the DAGs that are new, changed, back or missing now.
+
+    A file with problems keeps its DAGs as they were. A DAG that its file declares no more is missing, unless
+    another file has it. Registering the same again changes nothing.
+    """
+    changed: list[str] = []
+    for file in files:
+        if not file.problems:
+            changed += register_dags(tx, file, file.dags)
+    for file in files:
+        _replace_problems(tx, file)
+        if not file.problems:
+            changed += _miss_undeclared(tx, file)
+        _store_file(tx, file)
+    return changed
+
+
+def register_dags(tx: Tx, file: ParsedFile, dags: Iterable[ParsedDag]) -> list[str]:
+    """Store some DAGs of a file: rows, versions, limits, schedule cursors; return the ids of those that changed.
+
+    `register_files` does it for all; a file with very many is spread over several transactions with this.
+    """
+    return [dag.spec.dag_id for dag in dags if _register_dag(tx, file, dag)]
+
+
+def store_stat_keys(tx: Tx, keys: Mapping[str, str]) -> None:
+    """Remember how unchanged files look now."""
+    tx.many("UPDATE dag_file SET stat_key = ? WHERE path = ?", [(key, path) for path, key in keys.items()])
+
+
+def forget_files(tx: Tx, paths: Sequence[str]) -> list[str]:
+    """Drop files that are gone; their DAGs become missing but keep their runs. Return the ids of those DAGs."""
+    missing: list[str] = []
+    for path in paths:
+        missing += _mark_missing(tx, path, keep=())
+        tx.many("DELETE FROM import_error WHERE path = ?", [(path,)])
+        tx.many("DELETE FROM dag_file WHERE path = ?", [(path,)])
+    return missing
+
+
+_DAG_COLUMNS = (
+    "file, description, schedule, tags, owner, is_missing, max_active_runs, max_active_tasks,"
+    " current_version_id, source_rev"
+)
+
+
+def _register_dag(tx: Tx, file: ParsedFile, dag: ParsedDag) -> bool:
+    spec = dag.spec
+    rows = tx.rows(f"SELECT id, {_DAG_COLUMNS} FROM dag WHERE dag_id = ?", (spec.dag_id,))
+    dag_pk = rows[0][0] if rows else _insert_dag(tx, file, spec)
+    wanted = _dag_values(file, spec, _version(tx, dag_pk, dag))
+    if rows and rows[0][1:] == wanted:
+        return False
+    assignments = ", ".join(f"{column.strip()} = ?" for column in _DAG_COLUMNS.split(","))
+    tx.many(f"UPDATE dag SET {assignments}, updated_at = ? WHERE id = ?", [(*wanted, tx.now, dag_pk)])
+    limits.set_size(tx, "dag_tasks", spec.dag_id, spec.max_active_tasks)
+    limits.set_size(tx, "dag_runs", spec.dag_id, spec.max_active_runs)
+    _set_cursor(tx, dag_pk, spec)
+    return True
+
+
+def _insert_dag(tx: Tx, file: ParsedFile, spec: DagSpec) -> int:
+    tx.many(
+        "INSERT INTO dag (dag_id, file, is_paused, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
+        [(spec.dag_id, file.path, spec.is_paused_upon_creation, tx.now, tx.now)],
+    )
+    ((dag_pk,),) = tx.rows("SELECT id FROM dag WHERE dag_id = ?", (spec.dag_id,))
+    return int(dag_pk)
+
+
+def _dag_values(file: ParsedFile, spec: DagSpec, version_id: int) -> tuple[object, ...]:
+    owners = sorted({task.owner for task in spec.tasks if task.owner})
+    return (
+        file.path, spec.description, spec.schedule, json.dumps(spec.tags), ", ".join(owners), False,
+        spec.max_active_runs, spec.max_active_tasks, version_id, file.content_hash,
+    )  # fmt: skip
+
+
+def _version(tx: Tx, dag_pk: int, dag: ParsedDag) -> int:
+    """Return the version with this structure; the same structure is the same version, also after a detour."""
+    find = "SELECT id FROM dag_version WHERE dag_pk = ? AND structure_hash = ?"
+    rows = tx.rows(find, (dag_pk, dag.structure_hash))
+    if not rows:
+        tx.many(
+            """
+            INSERT INTO dag_version (dag_pk, number, structure_hash, structure, created_at)
+            SELECT ?, COALESCE(MAX(number), 0) + 1, ?, ?, ? FROM dag_version WHERE dag_pk = ?
+            """,
+            [(dag_pk, dag.structure_hash, dag.structure, tx.now, dag_pk)],
+        )
+        rows = tx.rows(find, (dag_pk, dag.structure_hash))
+    return int(rows[0][0])
+
+
+def _set_cursor(tx: Tx, dag_pk: int, spec: DagSpec) -> None:
+    """Have the scheduler compute the next tick when the schedule is new or another one; else leave it alone."""
+    facts = [
+        spec.schedule, spec.timezone, isoformat(spec.start_date), isoformat(spec.end_date), spec.catchup,
+    ]  # fmt: skip
+    schedule_hash = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    next_tick_at = None if spec.schedule is None else UNKNOWN
+    rows = tx.rows("SELECT schedule_hash FROM schedule_cursor WHERE dag_pk = ?", (dag_pk,))
+    if not rows:
+        tx.many(
+            "INSERT INTO schedule_cursor (dag_pk, next_tick_at, schedule_hash) VALUES (?, ?, ?)",
+            [(dag_pk, next_tick_at, schedule_hash)],
+        )
+    elif rows[0][0] != schedule_hash:
+        tx.many(
+            "UPDATE schedule_cursor SET next_tick_at = ?, schedule_hash = ? WHERE dag_pk = ?",
+            [(next_tick_at, schedule_hash, dag_pk)],
+        )
+
+
+def _replace_problems(tx: Tx, file: ParsedFile) -> None:
+    """Store the problems of a file; those it had before keep their time."""
+    rows = tx.rows(
+        "SELECT message, line, traceback FROM import_error WHERE path = ? ORDER BY id", (file.path,)
+    )
+    wanted = [(problem.message, problem.line, problem.traceback) for problem in file.problems]
+    if rows == wanted:
+        return
+    tx.many("DELETE FROM import_error WHERE path = ?", [(file.path,)])
+    tx.many(
+        "INSERT INTO import_error (path, message, line, traceback, created_at) VALUES (?, ?, ?, ?, ?)",
+        [(file.path, *problem, tx.now) for problem in wanted],
+    )
+
+
+def _miss_undeclared(tx: Tx, file: ParsedFile) -> list[str]:
+    return _mark_missing(tx, file.path, keep={dag.spec.dag_id for dag in file.dags})
+
+
+def _mark_missing(tx: Tx, path: str, keep: Iterable[str]) -> list[str]:
+    rows = tx.rows("SELECT dag_id FROM dag WHERE file = ? AND NOT is_missing", (path,))
+    missing = sorted({dag_id for (dag_id,) in rows} - set(keep))
+    tx.many(
+        "UPDATE dag SET is_missing = ?, updated_at = ? WHERE dag_id = ?",
+        [(True, tx.now, dag_id) for dag_id in missing],
+    )
+    return missing
+
+
+def _store_file(tx: Tx, file: ParsedFile) -> None:
+    """A broken file keeps the ids of the DAGs it last brought: they are live still."""
+    dag_ids = json.dumps(sorted(dag.spec.dag_id for dag in file.dags))
+    tx.many(
+        f"""
+        INSERT INTO dag_file (path, content_hash, stat_key, modules, dag_ids, parsed_at, parse_seconds)
+        VALUES (?, ?, ?, ?, ?, ?, ?)
+        ON CONFLICT (path) DO UPDATE SET content_hash = excluded.content_hash, stat_key = excluded.stat_key,
+          modules = excluded.modules, parsed_at = excluded.parsed_at, parse_seconds = excluded.parse_seconds
+          {"" if file.problems else ", dag_ids = excluded.dag_ids"}
+        """,
+        [
+            (file.path, file.content_hash, file.stat_key, json.dumps(file.sources),
+             "[]" if file.problems else dag_ids, tx.now, file.seconds)
+        ],
+    )  # fmt: skip

@@ -1,0 +1,279 @@
+"""One attempt as its worker sees it: from the claim to the one outcome that is reported."""
+
+import signal
+from dataclasses import replace
+from enum import Enum
+from typing import Any, Protocol
+
+from orch.clock import monotonic, system_clock
+from orch.runner.command import TaskCommand
+from orch.runner.outcome import Outcome
+from orch.store.execution import AttemptReport, Claimed
+from orch.worker.host_process import HostProcess
+from orch.worker.logs import AttemptLog
+from orch.worker.options import WorkerOptions
+from orch.worker.task_process import TaskProcess
+
+
+class Fate(Enum):
+    """What becomes of an attempt when its process ends."""
+
+    OWN = "own"
+    """Its own outcome is reported."""
+    TIMED_OUT = "timed_out"
+    """It ran too long and did not end itself."""
+    BROKEN = "broken"
+    """It sent nonsense in place of an outcome."""
+    INTERRUPTED = "interrupted"
+    """The worker stops: a success is reported, all else is handed back."""
+    REVOKED = "revoked"
+    """The store has taken it back: nothing is reported."""
+
+
+class Desk(Protocol):
+    """The worker, to which an attempt brings what must go to the store."""
+
+    def ask(self, attempt: "Attempt", question: dict[str, Any]) -> None:
+        """Answer a question of its task process."""
+
+    def report(self, report: AttemptReport) -> None:
+        """An attempt has ended so."""
+
+    def hand_back(self, attempt: "Attempt") -> None:
+        """It has ended, or never begun, because of the worker."""
+
+    def drop(self) -> None:
+        """An attempt has ended and nobody wants to know."""
+
+
+class Attempt:
+    """An attempt under way. Exactly one of the desk's `report`, `hand_back` and `drop` is called, once."""
+
+    def __init__(self, claimed: Claimed, log: AttemptLog, options: WorkerOptions, desk: Desk) -> None:
+        self.claimed = claimed
+        self.key = (claimed.ti_id, claimed.epoch)
+        self.process: TaskProcess | None = None
+        self.has_ended = False
+        """True once the desk has been told."""
+        self._host: HostProcess | None = None
+        self._log = log
+        self._options = options
+        self._desk = desk
+        self._fate = Fate.OWN
+        self._why = ""
+        self._started_at = system_clock()
+        self._timeout_at: float | None = None
+        self._kill_at: float | None = None
+        self._give_up_at: float | None = None
+
+    @property
+    def is_revoked(self) -> bool:
+        """True when this worker has no right to it any more."""
+        return self._fate is Fate.REVOKED
+
+    # The way in
+
+    def run_on(self, host: HostProcess) -> None:
+        """Run it on a host."""
+        self._host = host
+        host.run(self)
+
+    def command(self) -> str:
+        """Return the JSON of its task command."""
+        return task_command(self.claimed, self._options).to_json()
+
+    def on_begin(self, process: TaskProcess) -> None:
+        """Remember who runs it, and since when."""
+        self.process = process
+        self._started_at = system_clock()
+        if (limit := self.claimed.spec.execution_timeout_seconds) is not None:
+            # The task process ends it itself; this is for one that is stopped, stuck in C code, or deaf.
+            self._timeout_at = monotonic() + limit + self._options.kill_grace_seconds
+
+    # What its process does
+
+    def on_output(self, stream: str, data: bytes) -> None:
+        """Write it to the log."""
+        self._log.feed(stream, data)
+
+    def on_question(self, question: dict[str, Any]) -> None:
+        """Pass it on."""
+        self._desk.ask(self, question)
+
+    def on_outcome(self, text: str) -> None:
+        """End with it."""
+        try:
+            outcome = Outcome.from_json(text)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            self.on_nonsense(f"not an outcome: {error}")
+        else:
+            self._end(outcome, None)
+
+    def on_nonsense(self, error: str) -> None:
+        """Kill it: user code has written to the channel."""
+        self._set_fate(Fate.BROKEN, f"its task process broke the protocol: {error}")
+        self._kill()
+
+    def on_end(self, words: str) -> None:
+        """End without an outcome, unless there was one."""
+        self.process = None
+        self._end(self._lost(words), words)
+
+    def on_import_failed(self, error: str, traceback: str | None) -> None:
+        """Fail with the traceback of the DAG file."""
+        self._end(self._failed(error, "dag_import_failed", traceback), None)
+
+    def on_no_process(self, why: str) -> None:
+        """Give it back: another time, or another worker, has room."""
+        self._set_fate(Fate.INTERRUPTED, why)
+        self._end(self._failed(why, None), None)
+
+    # Orders
+
+    def revoke(self) -> None:
+        """Kill it; what it says from now on does not count. The second time nothing happens."""
+        if self.is_revoked:
+            return
+        self._set_fate(Fate.REVOKED, "")
+        if not self._withdraw():
+            self._terminate()
+
+    def interrupt(self) -> None:
+        """End it for a stop of the worker; a second call kills it."""
+        if self._fate is Fate.INTERRUPTED:
+            self._kill()
+        else:
+            self._set_fate(Fate.INTERRUPTED, "")
+            if not self._withdraw():
+                self._terminate()
+
+    def withdraw(self) -> None:
+        """Hand it back when it has not begun; let it go on otherwise."""
+        if self.process is None:
+            self.interrupt()
+
+    def check(self, now: float) -> None:
+        """Do what is due: end what runs too long, kill what did not end."""
+        if self._timeout_at is not None and now >= self._timeout_at and not self.has_ended:
+            self._timeout_at = None
+            limit = f"{self.claimed.spec.execution_timeout_seconds:g} s"
+            self._set_fate(
+                Fate.TIMED_OUT, f"it ran longer than its execution_timeout of {limit} and did not end"
+            )
+            self._terminate()
+        if self._kill_at is not None and now >= self._kill_at:
+            self._kill()
+        elif self._give_up_at is not None and now >= self._give_up_at:
+            self._give_up()
+
+    def next_check(self) -> float | None:
+        """Return when `check` is due."""
+        moments = (self._timeout_at, self._kill_at, self._give_up_at)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def _set_fate(self, fate: Fate, why: str) -> None:
+        if self._fate is not Fate.REVOKED:
+            self._fate, self._why = fate, why
+
+    def _withdraw(self) -> bool:
+        if self._host is None or self.process is not None or not self._host.withdraw(self):
+            return False
+        self._end(self._failed("it had not begun", None), None)
+        return True
+
+    def _terminate(self) -> None:
+        self._signal(signal.SIGTERM)
+        self._kill_at = monotonic() + self._options.kill_grace_seconds
+
+    def _kill(self) -> None:
+        self._kill_at = None
+        self._give_up_at = monotonic() + self._options.kill_grace_seconds
+        self._signal(signal.SIGKILL)
+
+    def _give_up(self) -> None:
+        """SIGKILL has not helped: the process hangs in the kernel, or its host does not pass signals on."""
+        self._give_up_at = None
+        if self.process is None or self._host is None:
+            return
+        if self.process.was_signalled:
+            self.on_end(f"no end within {self._options.kill_grace_seconds:g} s of SIGKILL")
+        else:
+            self._host.destroy()
+
+    def _signal(self, number: int) -> None:
+        if self._host is not None and self.process is not None:
+            self._host.kill(self.process, number)
+
+    # The end
+
+    def _end(self, outcome: Outcome, exit_words: str | None) -> None:
+        if self.has_ended:
+            return
+        self.has_ended = True
+        if self.process is not None:
+            self.process.drain()
+            self.process.close_pipes()
+            self._timeout_at, self._kill_at = None, monotonic() + self._options.kill_grace_seconds
+        if self._fate is Fate.REVOKED:
+            self._log.close("revoked")
+            self._desk.drop()
+        elif self._fate is Fate.INTERRUPTED and outcome.kind != "success":
+            self._log.close("interrupted")
+            self._desk.hand_back(self)
+        elif self._fate is Fate.TIMED_OUT and outcome.kind != "success":
+            self._report(replace(outcome, error=self._why, reason="execution_timeout"), exit_words)
+        else:
+            self._report(outcome, exit_words)
+
+    def _report(self, outcome: Outcome, exit_words: str | None) -> None:
+        if outcome.kind == "failed":
+            self._log.note(outcome.traceback or outcome.error or "failed")
+        self._log.close(outcome.kind)
+        mine = self.claimed
+        stored = replace(outcome, traceback=None)
+        self._desk.report(
+            AttemptReport(mine.ti_id, mine.epoch, mine.nonce, stored, exit_words, str(self._log.name))
+        )
+
+    def _lost(self, words: str) -> Outcome:
+        if self._fate is Fate.BROKEN:
+            return self._failed(self._why, "killed")
+        if words.startswith("exit code"):
+            return self._failed(f"exited with {words.removeprefix('exit ')} without a result", "killed")
+        return self._failed(f"killed by {words}", "killed")
+
+    def _failed(self, error: str, reason: str | None, traceback: str | None = None) -> Outcome:
+        return Outcome(
+            kind="failed",
+            started_at=self._started_at,
+            ended_at=system_clock(),
+            error=error,
+            traceback=traceback,
+            reason=reason,
+        )
+
+
+def task_command(claimed: Claimed, options: WorkerOptions) -> TaskCommand:
+    """Return what the task process of an attempt is told."""
+    return TaskCommand(
+        ti_id=claimed.ti_id,
+        epoch=claimed.epoch,
+        nonce=claimed.nonce,
+        dag_id=claimed.dag_id,
+        run_id=claimed.run_id,
+        run_type=claimed.run_type,
+        task_id=claimed.task_id,
+        map_index=claimed.map_index,
+        try_number=claimed.try_number,
+        max_tries=claimed.max_tries,
+        logical_date=claimed.logical_date,
+        data_interval_start=claimed.data_interval_start,
+        data_interval_end=claimed.data_interval_end,
+        run_after=claimed.run_after,
+        conf=claimed.conf,
+        dag_file=str(options.dags_folder / claimed.dag_file),
+        dags_folder=str(options.dags_folder),
+        inputs=claimed.inputs,
+        execution_timeout_seconds=claimed.spec.execution_timeout_seconds,
+        xcom_max_bytes=options.xcom_max_bytes,
+    )

@@ -1,0 +1,275 @@
+"""A host as its worker sees it: started by exec, importing one DAG file, then a maker of task processes."""
+
+import itertools
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from orch.clock import monotonic
+from orch.processes import describe_exit
+from orch.runner.host import host_command
+from orch.runner.host_wire import Frame, Wire, WireClosed, WireError
+from orch.worker.reactor import Reactor
+from orch.worker.task_process import Listener, TaskProcess
+
+SPARE = 1
+"""Task processes that a host keeps forked ahead, so that the fork is off the way of the next attempt."""
+LAST_WAIT_SECONDS = 1.0
+
+
+class Runnable(Listener, Protocol):
+    """What a host runs: an attempt."""
+
+    def command(self) -> str:
+        """Return the JSON of its task command."""
+        ...
+
+    def on_begin(self, process: TaskProcess) -> None:
+        """A task process has been given the command."""
+
+    def on_import_failed(self, error: str, traceback: str | None) -> None:
+        """It cannot begin, because its DAG file cannot be imported."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """What one host serves: a state of a DAG file."""
+
+    dag_file: Path
+    dags_folder: Path
+    source_rev: str
+
+
+class HostProcess:
+    """One host. When it dies, everything that it made dies too."""
+
+    def __init__(
+        self,
+        key: HostKey,
+        environ: Mapping[str, str],
+        reactor: Reactor,
+        *,
+        import_timeout_seconds: float,
+        on_gone: Callable[["HostProcess"], None],
+    ) -> None:
+        self.key = key
+        self.stat = stat_of(key.dag_file)
+        self.used_at = monotonic()
+        self._reactor = reactor
+        self._on_gone = on_gone
+        self._import_timeout_seconds = import_timeout_seconds
+        self._import_until: float | None = self.used_at + import_timeout_seconds
+        self._waiting: list[Runnable] = []
+        self._tasks: dict[int, TaskProcess] = {}
+        self._numbers = itertools.count(1)
+        self._gone = False
+        self._process, self._control = _start(key, environ)
+        reactor.watch(self._control, self._readable, self._flush)
+        self._pidfd = os.pidfd_open(self._process.pid)
+        # Not every end of a host closes its socket: the import may have forked a process that keeps it open.
+        reactor.watch(self._pidfd, self._end)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def is_idle(self) -> bool:
+        """True while it has nothing to do: all its task processes are spare."""
+        return not self._waiting and not any(task.listener for task in self._tasks.values())
+
+    @property
+    def import_until(self) -> float | None:
+        """When its import has taken too long; None once it is ready."""
+        return self._import_until
+
+    def run(self, attempt: Runnable) -> None:
+        """Run the attempt as soon as the import is done."""
+        self.used_at = monotonic()
+        if self._import_until is not None:
+            self._waiting.append(attempt)
+        else:
+            self._begin(attempt)
+            self._keep_spare()
+
+    def withdraw(self, attempt: Runnable) -> bool:
+        """Forget an attempt that waits for the import; return whether it did."""
+        if attempt not in self._waiting:
+            return False
+        self._waiting.remove(attempt)
+        return True
+
+    def kill(self, process: TaskProcess, number: int) -> None:
+        """Send a signal to the process group of a task."""
+        self._send(Frame({"op": "kill", "key": process.key, "signal": number}))
+
+    def check(self, now: float) -> None:
+        """End the host when its import takes too long."""
+        if self._import_until is not None and now >= self._import_until:
+            limit = f"{self._import_timeout_seconds:g} s (dagfiles.import_timeout_seconds)"
+            self._fail_waiting(f"the import of {self.key.dag_file} took longer than {limit}", None)
+            self.destroy()
+
+    def dismiss(self) -> None:
+        """Let it end: its control socket is closed, and it kills what is left of its own."""
+        if not self._gone:
+            self._gone = True
+            self._forget()
+            for task in self._tasks.values():
+                task.dismiss()
+            self._tasks.clear()
+
+    def destroy(self) -> None:
+        """Kill it at once, with all of its task processes; their listeners are told."""
+        self._process.kill()
+        self._end()
+
+    def has_ended(self) -> bool:
+        """Tell whether the process is gone; reaps it."""
+        return self._process.poll() is not None
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the end of a dismissed host; kill it when it takes longer."""
+        try:
+            self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(LAST_WAIT_SECONDS)
+
+    def _begin(self, attempt: Runnable) -> None:
+        spare = next((task for task in self._tasks.values() if task.is_spare), None)
+        try:
+            task = spare or self._spawn()
+            task.start(attempt.command(), attempt)
+        except OSError as error:
+            attempt.on_no_process(str(error))
+        else:
+            attempt.on_begin(task)
+
+    def _spawn(self) -> TaskProcess:
+        task = TaskProcess(next(self._numbers), self._reactor)
+        self._tasks[task.key] = task
+        self._send(Frame({"op": "spawn", "key": task.key}, fds=(task.channel_for_child,)))
+        return task
+
+    def _keep_spare(self) -> None:
+        spare = sum(task.is_spare for task in self._tasks.values())
+        with suppress(OSError):  # without a spare the next attempt only waits a little
+            for _ in range(SPARE - spare):
+                self._spawn()
+
+    def _readable(self) -> None:
+        try:
+            frames = self._control.receive()
+        except (WireClosed, WireError):
+            self.destroy()
+            return
+        for frame in frames or ():
+            if not self._gone:
+                self._handle(frame)
+
+    def _handle(self, frame: Frame) -> None:
+        if frame.op == "ready":
+            self._ready()
+        elif frame.op == "import_failed":
+            last_line = frame.text.strip().rpartition("\n")[2]
+            self._fail_waiting(f"the DAG file cannot be imported: {last_line}", frame.text)
+            self.destroy()
+        elif frame.op == "spawned":
+            self._tasks[frame.head["key"]].pid = frame.head["pid"]
+        elif frame.op == "signalled":
+            self._tasks[frame.head["key"]].was_signalled = True
+        elif frame.op == "not_spawned":
+            self._not_spawned(self._tasks.pop(frame.head["key"]), frame.head["error"])
+        elif frame.op == "exited":
+            self._tasks.pop(frame.head["key"]).ended(describe_exit(frame.head["status"]))
+
+    def _ready(self) -> None:
+        self._import_until = None
+        waiting, self._waiting = self._waiting, []
+        for attempt in waiting:
+            self._begin(attempt)
+        self._keep_spare()
+
+    def _not_spawned(self, task: TaskProcess, error: str) -> None:
+        attempt = task.listener
+        task.listener = None
+        task.ended("")
+        if attempt is not None:
+            attempt.on_no_process(error)
+
+    def _end(self) -> None:
+        """Tell everybody how it ended; the kernel has killed its task processes, or does so right now."""
+        if self._gone:
+            return
+        self._gone = True
+        self._forget()
+        self.wait(LAST_WAIT_SECONDS)
+        words = describe_exit(self._process.returncode)
+        self._fail_waiting(f"the process that imported {self.key.dag_file} ended with {words}", None)
+        tasks, self._tasks = self._tasks, {}
+        for task in tasks.values():
+            if task.pid is not None:
+                _kill_orphan(task.pid)
+            task.ended(f"the end of its host ({words})")
+        self._on_gone(self)
+
+    def _fail_waiting(self, error: str, traceback: str | None) -> None:
+        waiting, self._waiting = self._waiting, []
+        for attempt in waiting:
+            attempt.on_import_failed(error, traceback)
+
+    def _forget(self) -> None:
+        self._reactor.forget(self._control)
+        self._control.close()
+        self._reactor.forget(self._pidfd)
+        os.close(self._pidfd)
+
+    def _send(self, frame: Frame) -> None:
+        if not self._gone:
+            self._control.queue(frame)
+            self._flush()
+
+    def _flush(self) -> None:
+        try:
+            self._control.flush()
+        except WireClosed:
+            self.destroy()
+        else:
+            self._reactor.want_write(self._control, self._control.has_unsent)
+
+
+def _start(key: HostKey, environ: Mapping[str, str]) -> tuple[subprocess.Popen[bytes], Wire]:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        fd = theirs.fileno()
+        command = host_command(fd, os.getpid(), str(key.dag_file), str(key.dags_folder))
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=dict(environ), pass_fds=(fd,))
+        except BaseException:
+            ours.close()
+            raise
+    return process, Wire(ours)
+
+
+def stat_of(path: Path) -> tuple[int, int, int] | None:
+    """Return what changes when a file changes; None when it cannot be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def _kill_orphan(pid: int) -> None:
+    """Kill a dead host's task process, group and all. Its id is still its own: only this worker can reap it."""
+    for send in (os.killpg, os.kill):
+        with suppress(ProcessLookupError, PermissionError):
+            send(pid, signal.SIGKILL)
