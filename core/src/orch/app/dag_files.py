@@ -1,0 +1,28 @@
+"""The DAG files of a home: which of them the database does not know as they are, and registering those."""
+
+from contextlib import closing
+
+from orch.dagfiles.discover import discover
+from orch.dagfiles.processor import DagProcessor, ScanReport
+from orch.dagfiles.tracker import Tracker
+from orch.plugins import load_plugins
+from orch.settings import Settings
+from orch.store.engine import Store
+from orch.store.queries import dag_files
+
+
+def stale_files(settings: Settings, store: Store) -> list[str]:
+    """Return the DAG files that differ from what is registered; nothing is imported."""
+    tracker = Tracker(settings.core.dags_folder)
+    with store.read() as tx:
+        tracker.load(dag_files.known_files(tx))
+    for file in tracker.files.values():
+        file.retry_at = None  # a broken file counts only when it was touched
+    changes = tracker.compare(discover(settings.core.dags_folder))
+    return [*changes.to_import, *(result.path for result in changes.unusable), *changes.gone]
+
+
+def register_dag_files(settings: Settings, store: Store) -> ScanReport:
+    """Import the DAG files that are new or changed and register what they declare."""
+    with closing(DagProcessor(settings, store, load_plugins(settings))) as processor:
+        return processor.run_once()

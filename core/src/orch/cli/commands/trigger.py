@@ -1,0 +1,83 @@
+"""`orch trigger`: make a run and leave it to the scheduler."""
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from orch.app.home import is_served
+from orch.app.reader import live_roles
+from orch.app.services import open_store, services_of
+from orch.cli.completing import dag_ids
+from orch.cli.edge import DONE, FAILED
+from orch.cli.follow import Follower
+from orch.cli.inputs import aware, json_object, moment
+from orch.cli.output import Output
+from orch.cli.prepare import prepare
+from orch.cli.site import with_settings
+from orch.domain.states import RunState
+from orch.operations.actor import local_actor
+from orch.operations.trigger import TriggerRequest
+from orch.operations.trigger import trigger as trigger_run
+from orch.processes import StopSignal
+from orch.settings import Settings
+from orch.store.engine import Store
+from orch.store.queries import reading
+from orch.store.queries.runs import CreatedRun
+
+
+@click.command()
+@click.argument("dag_id", metavar="DAG", shell_complete=dag_ids)
+@click.option("--run-id", metavar="ID", help="Name of the run; without it orch makes one of the time.")
+@click.option("--conf", metavar="JSON", callback=json_object, default="{}", help="An object for the tasks.")
+@click.option("--logical-date", metavar="ISO", callback=moment, help="The date that the run stands for.")
+@click.option(
+    "--idempotency-key", metavar="KEY", help="The same key again gives the same run instead of a second one."
+)
+@click.option("--wait", is_flag=True, help="Wait for the end; exit code 1 unless the run succeeds.")
+@with_settings(dags=True)
+def trigger(
+    settings: Settings,
+    dag_id: str,
+    *,
+    run_id: str | None,
+    conf: dict[str, Any],
+    logical_date: datetime | None,
+    idempotency_key: str | None,
+    wait: bool,
+) -> int:
+    """Create a run of a DAG and print its run id."""
+    output = Output()
+    request = TriggerRequest(
+        dag_id=dag_id,
+        run_id=run_id,
+        conf=conf,
+        logical_date=aware(logical_date, settings.core.default_timezone),
+        idempotency_key=idempotency_key,
+    )
+    prepare(settings, dag_id)
+    with open_store(settings) as store:
+        run = trigger_run(services_of(settings, store), local_actor(), request)
+        output.line(run.run_id)
+        _note_obstacles(settings, store, run, output)
+        return _wait(settings, store, run) if wait else DONE
+
+
+def _note_obstacles(settings: Settings, store: Store, run: CreatedRun, output: Output) -> None:
+    """Say on stderr what keeps the run from starting soon."""
+    with store.read() as tx:
+        dag = reading.find_dag(tx, run.dag_id)
+    if dag.import_error:
+        output.note(f"warning: the run uses the last good version, since {dag.import_error}")
+    if dag.is_paused:
+        output.note(f"DAG {run.dag_id!r} is paused; the run waits until it is unpaused")
+    elif not is_served(settings) and "scheduler" not in live_roles(store):
+        output.note("no scheduler is running; the run waits for `orch up`")
+
+
+def _wait(settings: Settings, store: Store, run: CreatedRun) -> int:
+    with StopSignal() as stop:
+        last = Follower(store, settings.database.url, run.run_pk).follow(stop, show=lambda _: None)
+    if last is None:
+        raise KeyboardInterrupt
+    return DONE if last.run.state == RunState.SUCCESS else FAILED

@@ -1,0 +1,170 @@
+"""`orch why`: the reason why a run, or a task of it, is where it is."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import click
+
+from orch.app.reader import live_roles, open_reader
+from orch.cli.commands.status import headline, in_order
+from orch.cli.completing import dag_ids, run_ids, task_ids
+from orch.cli.output import Output, cell_text, span_text
+from orch.cli.site import json_option, with_settings
+from orch.clock import isoformat, system_clock
+from orch.domain.reasons import REASONS, ReasonText
+from orch.domain.states import OPEN, RUN_TERMINAL, TERMINAL, TaskState
+from orch.settings import Settings
+from orch.store.queries import reading, reading_tasks, waiting
+from orch.store.queries.reading import RunRow
+from orch.store.queries.waiting import RunFacts, Wait
+from orch.store.reader import Reader, ReadTx
+
+MOST_NAMES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Why one thing waits: the run itself, or one of its task instances."""
+
+    state: str
+    wait: Wait
+    task_id: str | None = None
+    map_index: int = -1
+
+    @property
+    def text(self) -> ReasonText:
+        """Return sentence and remedy of the reason."""
+        return REASONS.get(self.wait.reason) or ReasonText(self.wait.reason, "")
+
+
+@click.command()
+@click.argument("dag_id", metavar="DAG", shell_complete=dag_ids)
+@click.argument("task_id", metavar="[TASK]", required=False, shell_complete=task_ids)
+@click.option(
+    "--run", "run_id", metavar="ID", shell_complete=run_ids, help="The run; the newest one without."
+)
+@json_option
+@with_settings()
+def why(settings: Settings, dag_id: str, task_id: str | None, *, run_id: str | None, as_json: bool) -> None:
+    """Say why a run, or a task of it, is not running.
+
+    Each line names the reason, what blocks it, since when, and what to do.
+    """
+    output = Output()
+    with open_reader(settings) as reader:
+        if run_id is None and (text := _without_runs(reader, dag_id)) is not None:
+            output.json([]) if as_json else output.line(text)
+            return
+        roles = live_roles(reader)
+        run, answers = _look(reader, dag_id, task_id, run_id, roles)
+    if as_json:
+        output.json([_as_document(run, answer) for answer in answers])
+        return
+    now = system_clock()
+    output.line(headline(run, now, output))
+    for line in _lines(answers, now, output):
+        output.line(line)
+    if not answers:
+        output.line("  nothing waits")
+
+
+def _without_runs(reader: Reader, dag_id: str) -> str | None:
+    """Return why a DAG has no run at all; None when it has one."""
+    with reader.read() as tx:
+        dag = reading.find_dag(tx, dag_id)
+        if reading.list_runs(tx, dag_id, limit=1):
+            return None
+    if dag.is_paused:
+        return f"{dag_id} has no run and gets none: it is paused. Unpause it."
+    if dag.next_run_at is None:
+        return f"{dag_id} has no run: nothing is scheduled. Create one with `orch trigger {dag_id}`."
+    return f"{dag_id} has no run yet: the first one is due at {cell_text(dag.next_run_at)}."
+
+
+def _look(
+    reader: Reader, dag_id: str, task_id: str | None, run_id: str | None, roles: frozenset[str]
+) -> tuple[RunRow, list[Answer]]:
+    with reader.read() as tx:
+        run = reading.find_run(tx, dag_id, run_id)
+        spec = reading.spec_of(tx, run.dag_version_id)
+        tasks = in_order(reading_tasks.list_task_instances(tx, run.run_pk), spec)
+        facts = waiting.facts_of(tx, run, spec, tasks)
+        if task_id is not None:
+            reading_tasks.require_task(tx, run, task_id)
+        answers = [*_about_run(tx, facts, roles), *_about_tasks(tx, facts, task_id)]
+    if "worker" not in roles:
+        answers = [_without_worker(answer) for answer in answers]
+    return run, answers
+
+
+def _about_run(tx: ReadTx, facts: RunFacts, roles: frozenset[str]) -> Iterable[Answer]:
+    run = facts.run
+    if run.state not in RUN_TERMINAL and "scheduler" not in roles:
+        yield Answer(run.state, Wait("no_live_scheduler", run.created_at))
+    elif (wait := waiting.wait_of_run(tx, facts)) is not None:
+        yield Answer(run.state, wait)
+
+
+def _about_tasks(tx: ReadTx, facts: RunFacts, task_id: str | None) -> Iterable[Answer]:
+    """The named task in any state; without a name, all that wait and all that ended badly."""
+    for task in facts.tasks:
+        if task_id not in (None, task.task_id):
+            continue
+        wait = waiting.wait_of_task(tx, facts, task)
+        if wait is not None and (task_id or task.state in _TOLD):
+            yield Answer(task.state, wait, task.task_id, task.map_index)
+
+
+_TOLD = OPEN | {TaskState.FAILED, TaskState.UPSTREAM_FAILED, TaskState.SKIPPED}
+
+
+def _without_worker(answer: Answer) -> Answer:
+    if answer.state == TaskState.QUEUED and answer.task_id is not None:
+        return Answer(
+            answer.state, Wait("no_live_worker", answer.wait.since), answer.task_id, answer.map_index
+        )
+    return answer
+
+
+def _as_document(run: RunRow, answer: Answer) -> dict[str, object]:
+    return {
+        "dag_id": run.dag_id,
+        "run_id": run.run_id,
+        "task_id": answer.task_id,
+        "map_index": answer.map_index,
+        "state": answer.state,
+        "reason": answer.wait.reason,
+        "sentence": answer.text.sentence,
+        "blocking": list(answer.wait.blocking),
+        "since": isoformat(answer.wait.since),
+        "remedy": answer.text.remedy,
+    }
+
+
+def _lines(answers: Sequence[Answer], now: datetime, output: Output) -> Iterable[str]:
+    """Answers that say the same are told once."""
+    alike: dict[tuple[str, str, tuple[str, ...]], list[Answer]] = {}
+    for answer in answers:
+        alike.setdefault((answer.state, answer.wait.reason, answer.wait.blocking), []).append(answer)
+    for (state, reason, blocking), group in alike.items():
+        first = group[0]
+        since = min(answer.wait.since for answer in group)
+        ended = state in TERMINAL or state in RUN_TERMINAL
+        when = f", {span_text(now - since)} ago" if ended else f", for {span_text(now - since)}"
+        yield f"  {_names(group)}  {output.styled(state, state)}{when}  [{reason}]"
+        yield f"    {first.text.sentence} {first.text.remedy}".rstrip()
+        if blocking:
+            yield f"    blocked by: {', '.join(blocking)}"
+
+
+def _names(group: Sequence[Answer]) -> str:
+    names = [_name(answer) for answer in group[:MOST_NAMES]]
+    more = len(group) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+
+
+def _name(answer: Answer) -> str:
+    if answer.task_id is None:
+        return "the run"
+    return answer.task_id if answer.map_index < 0 else f"{answer.task_id}[{answer.map_index}]"

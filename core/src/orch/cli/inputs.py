@@ -1,0 +1,47 @@
+"""What people type: JSON objects and moments, refused with a sentence when they are neither."""
+
+import json
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import click
+
+
+def json_object(ctx: click.Context, param: click.Parameter, value: str) -> dict[str, Any]:
+    """Return the JSON object that an option holds; a callback for click."""
+    try:
+        parsed = json.loads(value, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        text = f"{_shortened(value)} is not JSON ({error}); write it like '{{\"key\": 1}}'"
+        raise click.BadParameter(text, ctx, param) from None
+    if not isinstance(parsed, dict):
+        text = f"{_shortened(value)} is JSON but not an object; write it like '{{\"key\": 1}}'"
+        raise click.BadParameter(text, ctx, param)
+    return parsed
+
+
+def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> datetime | None:
+    """Return the moment, aware or not, that an option holds; a callback for click."""
+    if value is None:
+        return None
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        text = f"{_shortened(value)} is not a moment; write 2026-01-31 or 2026-01-31T06:00+01:00"
+        raise click.BadParameter(text, ctx, param) from None
+
+
+def aware(moment: datetime | None, zone: str) -> datetime | None:
+    """Return the moment with the given time zone when it has none of its own."""
+    if moment is None or moment.tzinfo is not None:
+        return moment
+    return moment.replace(tzinfo=ZoneInfo(zone))
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON value")
+
+
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= 60 else text[:60] + "...")

@@ -1,0 +1,68 @@
+"""Trigger: make a run of a DAG by hand."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from orch.clock import from_micros
+from orch.domain import states
+from orch.errors import Conflict
+from orch.ids import check_run_id
+from orch.operations.actor import Actor
+from orch.operations.perform import Done, Order, Services, perform
+from orch.store.engine import Tx
+from orch.store.queries import reading
+from orch.store.queries.runs import CreatedRun, NewRun, create_run
+from orch.store.queries.runs import find_dag as find_current
+from orch.store.queries.transitions import By
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerRequest:
+    """The run that somebody wants."""
+
+    dag_id: str
+    run_id: str | None = None
+    """None lets orch name it after the time."""
+    conf: Mapping[str, Any] = field(default_factory=dict)
+    logical_date: datetime | None = None
+    idempotency_key: str | None = None
+    note: str | None = None
+
+
+def trigger(services: Services, actor: Actor, request: TriggerRequest) -> CreatedRun:
+    """Create one manual run and its task instances, or return the run of an equal request with the same key.
+
+    Raises NotFound for an unknown DAG, Conflict for a taken run id, a key that made another run, or a DAG
+    whose file is gone.
+    """
+    if request.run_id is not None:
+        check_run_id(request.run_id)
+    order = Order(actor, "dag.trigger", request.dag_id, "create_run")
+    return perform(services, order, lambda tx: _trigger(tx, services, actor, request))
+
+
+def _trigger(tx: Tx, services: Services, actor: Actor, request: TriggerRequest) -> Done[CreatedRun]:
+    row = reading.find_dag(tx, request.dag_id)
+    dag = find_current(tx, request.dag_id)
+    if row.is_missing or dag is None:
+        raise Conflict(f"DAG {request.dag_id!r} is gone: {row.file} has it no more; put it back to run it")
+    now = from_micros(tx.now)
+    date = request.logical_date
+    new = NewRun(
+        dag_id=request.dag_id,
+        run_id=request.run_id or f"manual__{now.isoformat(timespec='microseconds')}",
+        run_type="manual",
+        run_after=now,
+        logical_date=date,
+        data_interval=None if date is None else (date, date),
+        conf=request.conf,
+        idem_key=request.idempotency_key,
+        triggered_by=actor.name,
+        note=request.note,
+    )
+    by = By(states.Actor.OPERATOR, actor.name)
+    run = create_run(tx, dag, new, default_executor=services.default_executor, by=by)
+    detail = {"run_id": run.run_id, "created": run.created, "conf_keys": sorted(request.conf)}
+    return Done(run, detail)
