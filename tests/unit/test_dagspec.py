@@ -1,5 +1,6 @@
 """The serialised DAG: canonical, and read back as it was."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -24,7 +25,7 @@ def test_a_spec_is_read_back_as_it_was_written():
 
 
 def test_the_hash_does_not_depend_on_the_order_of_tasks():
-    turned = DagSpec(**{**vars_of(FULL), "tasks": FULL.tasks[::-1]})
+    turned = replace(FULL, tasks=FULL.tasks[::-1])
     assert turned.structure_hash == FULL.structure_hash
 
 
@@ -42,8 +43,4 @@ def test_unknown_fields_of_a_newer_minor_release_are_ignored():
 
 
 def test_the_graph_has_the_edges_of_the_tasks():
-    assert FULL.graph.edges() == [("a", "b")] or list(FULL.graph.edges()) == [("a", "b")]
-
-
-def vars_of(spec: DagSpec) -> dict[str, object]:
-    return {name: getattr(spec, name) for name in spec.__dataclass_fields__}
+    assert list(FULL.graph.edges()) == [("a", "b")]

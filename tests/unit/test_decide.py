@@ -133,7 +133,9 @@ def test_a_view_built_anew_decides_like_the_old_one(half):
 
 def test_a_finished_task_costs_its_downstream_edges_only():
     width = 2_000
-    view = view_of({"a": "", **{f"t{n}": "a" for n in range(width)}, "z": " ".join(f"t{n}" for n in range(width))})
+    view = view_of(
+        {"a": "", **{f"t{n}": "a" for n in range(width)}, "z": " ".join(f"t{n}" for n in range(width))}
+    )
     decide(view, NOW)
     end(view, "a", TaskState.SUCCESS)
     decide(view, NOW, batch=width)

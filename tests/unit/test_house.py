@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from orch.cli.catalogue import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXT_SUFFIXES = {".cfg", ".csv", ".ini", ".json", ".md", ".py", ".sh", ".toml", ".txt", ".yaml", ".yml", ""}
 FORBIDDEN = [
@@ -23,7 +25,7 @@ FORBIDDEN = [
     r"\b(?:10(?:\.\d{1,3}){3}|192\.168(?:\.\d{1,3}){2})\b",  # a private network
 ]
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
-PATH = re.compile(r"`((?:core|providers|plugins|dags|tests|docs|\.ci)/[\w./-]*\w)`")
+PATH = re.compile(r"`((?:core|providers|tests|docs|\.ci)/[\w./-]*\w)`")
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -54,6 +56,11 @@ def test_readme_opens_with_the_two_commands() -> None:
         "pip install uv && uv run orch up",
         "pip install uv && uv run pytest",
     ]
+
+
+def test_readme_names_every_command() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert [name for name in COMMANDS if f"`orch {name}" not in readme] == []
 
 
 def test_every_tox_environment_is_described() -> None:

@@ -101,7 +101,5 @@ def test_all_done_setup_success_looks_at_setups_only():
 
 
 def test_cancelled_counts_as_failed_and_removed_as_skipped():
-    assert (
-        evaluate(TriggerRule.ALL_SUCCESS, counts_of((TaskState.CANCELLED,))) is Verdict.UPSTREAM_FAILED
-    )
+    assert evaluate(TriggerRule.ALL_SUCCESS, counts_of((TaskState.CANCELLED,))) is Verdict.UPSTREAM_FAILED
     assert evaluate(TriggerRule.ALL_SKIPPED, counts_of((TaskState.REMOVED,))) is Verdict.RUN
