@@ -102,7 +102,7 @@ def scheduler(width: int = 1000) -> Figures:
     for name, spec in (("fan", _fan_spec(width)), ("fan_10000", _fan_spec(10_000))):
         with tempfile.TemporaryDirectory() as folder:
             engine = Engine.create(Path(folder) / "home")
-            with engine.store.write("pool") as tx:
+            with engine.store.write("audit") as tx:
                 tx.many("UPDATE limit_row SET size = ? WHERE kind = 'pool'", [(100_000,)])
             engine.add_dag(spec)
             engine.trigger(spec.dag_id)

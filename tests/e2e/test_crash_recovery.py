@@ -56,11 +56,27 @@ def site(tmp_path):
     site.close()
 
 
-@pytest.mark.parametrize("failpoint", FAILPOINTS)
+IN_ITS_OWN_TEST = {"send.begin", "send.before_commit", "send.after_commit"}
+"""Only an executor with an inventory of its own makes this transaction: tests/integration/test_send.py."""
+BEFORE_THE_COMPONENTS = "migrate"
+"""`orch up` makes this transaction itself, when it brings the database to this code."""
+OF_A_COMMAND = {"audit.begin", "audit.before_commit", "audit.after_commit"}
+"""Made by a command that is refused: a test of its own."""
+
+
+@pytest.mark.parametrize("failpoint", sorted(set(FAILPOINTS) - IN_ITS_OWN_TEST - OF_A_COMMAND))
 def test_a_kill_at_any_failpoint_costs_nothing(site, failpoint):
     site.dag("crash", CRASH)
     marker = site.folder / "hit"
-    up = site.up(ORCH_TESTING="1", ORCH_FAILPOINT=f"{failpoint}:kill", ORCH_FAILPOINT_ONCE=str(marker))
+    armed = {
+        "ORCH_TESTING": "1",
+        "ORCH_FAILPOINT": f"{failpoint}:kill",
+        "ORCH_FAILPOINT_ONCE": str(marker),
+    }
+    up = site.up(**armed)
+    if failpoint.startswith(BEFORE_THE_COMPONENTS):
+        assert up.process.wait(60) == -signal.SIGKILL
+        up = site.up(**armed)
     if failpoint.startswith("rescue"):  # there is nobody to rescue as long as nobody else dies
         up.wait_for("ready")
         os.kill(up.pid_of("worker"), signal.SIGKILL)
@@ -72,6 +88,18 @@ def test_a_kill_at_any_failpoint_costs_nothing(site, failpoint):
     assert marker.exists(), "the failpoint was never hit"
     (run,) = site.json("list-runs", "crash")
     assert run["state"] == "success"
+
+
+@pytest.mark.parametrize("failpoint", sorted(OF_A_COMMAND))
+def test_a_command_killed_while_it_notes_its_refusal_has_done_nothing(site, failpoint):
+    site.dag("crash", CRASH.replace("@once", "@yearly"))
+    assert site.orch("run", "crash", "--run-id", "taken").returncode == 0
+    killed = site.orch(
+        "trigger", "crash", "--run-id", "taken", ORCH_TESTING="1", ORCH_FAILPOINT=f"{failpoint}:kill"
+    )
+    assert killed.returncode == -signal.SIGKILL
+    refused = site.orch("trigger", "crash", "--run-id", "taken")
+    assert (refused.returncode, len(site.json("list-runs", "crash"))) == (1, 1)
 
 
 @pytest.mark.parametrize("failpoint", ["evaluate.before_commit", "report.after_commit", "claim.begin"])

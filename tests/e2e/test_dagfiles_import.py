@@ -149,6 +149,7 @@ def test_endless_loop_ends_with_its_line(tmp_path: Path) -> None:
     problem = quick(tmp_path, "import orch\nwhile True:\n    x = 1\n")
     assert problem.message == "import took longer than 0.5 s (dagfiles.import_timeout_seconds)"
     assert problem.line in (2, 3)
+    assert problem.traceback.startswith("Traceback (most recent call last)")
 
 
 def test_file_that_swallows_the_alarm_is_killed_and_its_line_known(tmp_path: Path) -> None:
@@ -227,6 +228,7 @@ def test_endless_output_is_capped(import_text: Import) -> None:
 
 
 def test_modules_data_and_listed_folders_are_sources(tmp_path: Path, import_text: Import) -> None:
+    (tmp_path / "count.txt").write_text("")
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf/x.yaml").write_text("a: 1")
     (tmp_path / "pkg").mkdir()
@@ -234,7 +236,8 @@ def test_modules_data_and_listed_folders_are_sources(tmp_path: Path, import_text
     (tmp_path / "pkg/deep.py").write_text("import json, zipfile\n")
     text = (
         "from pathlib import Path\nimport orch, pkg.deep\nhere = Path(__file__).resolve().parent\n"
-        "texts = [p.read_text() for p in here.glob('conf/*.yaml')]\n(here / 'out.txt').write_text('x')\n"
+        "texts = [p.read_text() for p in here.glob('conf/*.yaml')]\ncount = here / 'count.txt'\n"
+        "count.write_text(count.read_text() + '1')\n"
     )
     result = import_text(text)
     assert result.problems == ()
@@ -332,12 +335,19 @@ def test_file_that_kills_the_stem_is_blamed_alone(tmp_path: Path, importer: Impo
     assert results[1].problems == ()
 
 
-def test_closing_the_importer_ends_stem_and_imports(tmp_path: Path, importer: Importer) -> None:
+def test_closing_the_importer_ends_imports_and_what_they_started(tmp_path: Path, importer: Importer) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    (tmp_path / "a.py").write_text(f"import orch, time\nf = open({str(pipe)!r}, 'w')\ntime.sleep(600)\n")
+    (tmp_path / "a.py").write_text(
+        "import orch, subprocess\n"
+        f"pipe = open({str(pipe)!r}, 'w')\n"
+        "sleeper = subprocess.Popen(['sleep', '600'], stdout=pipe, start_new_session=True)\n"
+        "print('started', file=pipe, flush=True)\n"
+        "sleeper.wait()\n"
+    )
     importer.submit(["a.py"])
-    with pipe.open("rb") as reader:  # opens when the import has begun
+    with pipe.open("rb", buffering=0) as reader:
+        assert reader.read(100) == b"started\n"
         importer.close()
         assert reader.read() == b""  # ends when no process holds the other end
 

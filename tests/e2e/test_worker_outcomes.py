@@ -1,5 +1,8 @@
 """A worker runs tasks in real processes and reports each outcome once, with its log."""
 
+import os
+import resource
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -227,6 +230,32 @@ def test_a_stopped_task_past_its_timeout_is_ended(worker: Harness) -> None:
     assert (report["kind"], report["reason"]) == ("failed", "execution_timeout")
     assert report["exit"] == "signal 9 (SIGKILL)"
     assert "execution_timeout of 0.1 s" in worker.log_text(report, "orch")
+
+
+def test_a_worker_without_descriptors_hands_back_and_goes_on(tmp_path: Path) -> None:
+    worker = Harness(tmp_path, parallelism=50)
+    try:
+        worker.write_dag(
+            """
+            @task
+            def waits():
+                wait_for_ever()
+            @task
+            def quick():
+                return 1
+            waits(), quick()
+            """
+        )
+        worker.run("quick")
+        resource.prlimit(worker.process.pid, resource.RLIMIT_NOFILE, (48, 48))
+        worker.queue(*["waits"] * 20)
+        returned = worker.wait_for("hand_back")["tasks"]
+        assert 0 < len(returned) < 20
+        os.kill(int(worker.next_signal()), signal.SIGKILL)
+        os.kill(int(worker.next_signal()), signal.SIGKILL)
+        assert worker.run("quick")["kind"] == "success"
+    finally:
+        worker.close()
 
 
 def test_a_report_is_repeated_until_the_store_takes_it(worker: Harness) -> None:

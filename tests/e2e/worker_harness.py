@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -175,8 +176,12 @@ def children_of(pid: int) -> list[int]:
 
 
 def open_pidfds(pids: Sequence[int]) -> list[int]:
-    """Return descriptors by which `all_ended` sees the ends; the processes must live."""
-    return [os.pidfd_open(pid) for pid in pids]
+    """Return descriptors by which `all_ended` sees the ends; none for a process that is gone already."""
+    fds = []
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            fds.append(os.pidfd_open(pid))
+    return fds
 
 
 def all_ended(pidfds: Sequence[int], seconds: float) -> bool:

@@ -101,7 +101,7 @@ def test_max_active_runs_promotes_the_oldest_and_then_the_next(engine):
 
 
 def test_a_pool_bounds_the_slots_of_all_dags(engine):
-    with engine.store.write("pool") as tx:
+    with engine.store.write("audit") as tx:
         tx.many("UPDATE limit_row SET size = ? WHERE kind = 'pool'", [(2,)])
         tx.many("UPDATE limit_history SET size = ? WHERE kind = 'pool'", [(2,)])
     for name in ("x", "y"):

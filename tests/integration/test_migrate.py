@@ -103,3 +103,8 @@ def test_history_tells_what_is_applied(url):
     assert [revision.is_applied for revision in migrate.history(url)] == [False]
     migrate.upgrade(url)
     assert [revision.is_applied for revision in migrate.history(url)] == [True]
+
+
+def test_only_its_owner_may_read_the_database(url, tmp_path):
+    migrate.upgrade(url)
+    assert {path.stat().st_mode & 0o077 for path in (tmp_path / "home").iterdir()} == {0}

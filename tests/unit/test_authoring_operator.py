@@ -100,6 +100,7 @@ def test_backoff_is_a_switch_or_a_factor(given: float, multiplier: float) -> Non
         ({"retry_exponential_backoff": 0.5}, "must be True, False or a factor from 1 up"),
         ({"execution_timeout": 0}, "execution_timeout must be longer than nothing"),
         ({"execution_timeout": "1h"}, "not '1h'"),
+        ({"execution_timeout": timedelta.max}, "and at most 36500 days"),
         ({"pool": ""}, "pool must be a name"),
         ({"pool_slots": 0}, "pool_slots must be a whole number from 1 to"),
         ({"priority_weight": 2**31}, "priority_weight must be"),
@@ -131,6 +132,13 @@ def test_an_impossible_task_id_is_refused(task_id: Any) -> None:
 def test_a_missing_argument_is_named() -> None:
     with pytest.raises(DagDefinitionError, match="Copy 'load': missing a required argument: 'source'"):
         Copy(task_id="load")  # type: ignore[call-arg]  # the mistake under test
+
+
+def test_arguments_without_names_are_refused() -> None:
+    with pytest.raises(
+        DagDefinitionError, match="Copy: too many positional arguments; give the arguments by name"
+    ):
+        Copy("load", "a")  # type: ignore[call-arg]  # the mistake under test
 
 
 def test_a_misspelt_argument_explains_better_than_the_missing_one() -> None:

@@ -22,6 +22,7 @@ LAYERS = (
     ("scheduler", "dagfiles", "worker", "inprocess"),
     ("app",),
     ("cli", "testing"),
+    ("__main__",),
 )
 """From the bottom to the top; members of one layer do not import each other."""
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from orch.errors import BadInput
-from orch.worker.logs import PIECE_BYTES, AttemptLog, attempt_log_path, read_end, read_log
+from orch.worker.logs import PIECE_CHARS, AttemptLog, attempt_log_path, read_end, read_log
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 NAME = PurePath("flow", "run", "load", "try-1.epoch-1.jsonl")
@@ -120,8 +120,8 @@ def test_a_cut_character_at_the_end_is_shown_as_bytes(folder: Path) -> None:
 def test_an_endless_line_is_written_in_pieces(folder: Path) -> None:
     log = new_log(folder)
     for _ in range(3):
-        log.feed("stdout", b"x" * PIECE_BYTES)
-    assert [len(text) for text in texts(folder)] == [PIECE_BYTES] * 3
+        log.feed("stdout", b"x" * PIECE_CHARS)
+    assert [len(text) for text in texts(folder)] == [PIECE_CHARS] * 3
     log.feed("stdout", b"tail\n")
     log.close("success")
     assert texts(folder)[3:] == ["tail"]
@@ -129,9 +129,9 @@ def test_an_endless_line_is_written_in_pieces(folder: Path) -> None:
 
 def test_a_long_line_that_ends_is_cut_too(folder: Path) -> None:
     log = new_log(folder)
-    log.feed("stdout", b"x" * (PIECE_BYTES - 1))
+    log.feed("stdout", b"x" * (PIECE_CHARS - 1))
     log.feed("stdout", b"y" * 3 + b"\n")
-    assert [len(text) for text in texts(folder)] == [PIECE_BYTES, 2]
+    assert [len(text) for text in texts(folder)] == [PIECE_CHARS, 2]
 
 
 def test_a_full_log_is_cut_off_with_a_mark(folder: Path) -> None:

@@ -12,14 +12,17 @@ TRANSACTIONS = (
     "create_run",
     "promote",
     "evaluate",
+    "send",
     "claim",
     "report",
     "heartbeat",
     "rescue",
     "register_process",
     "release_process",
+    "migrate",
+    "audit",
 )
-"""Every kind of write transaction of the control loops; each has three failpoints."""
+"""Every kind of write transaction; each has three failpoints."""
 
 MOMENTS = ("begin", "before_commit", "after_commit")
 EXTRA = ("send.before", "send.after", "task.before_user_code", "task.after_user_code")

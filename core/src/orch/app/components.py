@@ -34,7 +34,8 @@ def engine(settings: Settings, plugins: Plugins, scope_run_pk: int | None = None
     def worker(stop: StopSignal) -> None:
         executors, parallelism = _local_executors(settings, plugins)
         with _process_store(settings) as store:
-            run_worker(settings, Execution(store), executors, parallelism, stop, scope_run_pk=scope_run_pk)
+            execution = Execution(store, infra_loss_limit=settings.scheduler.infra_loss_limit)
+            run_worker(settings, execution, executors, parallelism, stop, scope_run_pk=scope_run_pk)
 
     return [_component(settings, "scheduler", scheduler), _component(settings, "worker", worker)]
 

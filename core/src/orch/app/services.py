@@ -22,6 +22,7 @@ def database_of(settings: Settings) -> Database:
         url=settings.database.url,
         busy_timeout_seconds=settings.database.busy_timeout_seconds,
         default_pool_slots=settings.core.default_pool_slots,
+        failpoints=Failpoints.from_environment(),
     )
 
 

@@ -12,6 +12,7 @@ Check = Callable[[Any], Any]
 
 LARGEST = 2**31 - 1
 MAX_TEXT = 250
+LONGEST = timedelta(days=36_500)
 
 
 def checked(thing: object, name: str, value: Any, check: Check) -> Any:
@@ -53,10 +54,10 @@ def span(value: Any) -> timedelta:
 
 
 def positive_span(value: Any) -> timedelta:
-    """Accept a timedelta or seconds, longer than nothing."""
+    """Accept a timedelta or seconds, longer than nothing and within what timers of the system can measure."""
     length = span(value)
-    if not length:
-        raise ValueError("must be longer than nothing")
+    if not timedelta(0) < length <= LONGEST:
+        raise ValueError(f"must be longer than nothing and at most {LONGEST.days} days")
     return length
 
 

@@ -69,4 +69,5 @@ def _explain(cls: OperatorMeta, args: Sequence[Any], kwargs: Mapping[str, Any]) 
         for name in sorted(set(kwargs) - cls.argument_names - LATER_TASK_ARGUMENTS):
             hint = nearest(name, cls.argument_names)
             raise DagDefinitionError(f"{thing}: unknown argument {name!r}{hint}") from None
-        raise DagDefinitionError(f"{thing}: {error}") from None
+        remedy = "; give the arguments by name" if args else ""
+        raise DagDefinitionError(f"{thing}: {error}{remedy}") from None

@@ -148,6 +148,11 @@ def cell_text(cell: Cell) -> str:
     return printable(str(cell)).replace("\n", " ")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 task`, `2 tasks`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def span_text(span: timedelta) -> str:
     """Return a duration for people: `0.25 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
     seconds = span.total_seconds()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 from orch.cli.commands.show import drawing
 from orch.cli.commands.status import headline
 from orch.cli.follow import Look
-from orch.cli.output import Output, span_text
+from orch.cli.output import Output, counted, span_text
 from orch.clock import monotonic, system_clock
 from orch.domain.reasons import REASONS
 from orch.domain.states import FAILED_STATES, TERMINAL
@@ -49,6 +49,7 @@ class PlainRunView:
         self._output = output
         self._told: dict[int, str] = {}
         self._wait: str | None = None
+        self._progress: str | None = None
         self._next_progress = monotonic() + PROGRESS_SECONDS
 
     def __enter__(self) -> Self:
@@ -64,7 +65,7 @@ class PlainRunView:
     def show(self, look: Look) -> None:
         """Print what has changed since the last look."""
         if not self._told:
-            self.say(f"run {look.run.run_id} of {look.run.dag_id}: {len(look.tasks)} tasks")
+            self.say(f"run {look.run.run_id} of {look.run.dag_id}: {counted(len(look.tasks), 'task')}")
         if (text := waiting_text(look)) != self._wait:
             self._wait = text
             if text:
@@ -75,7 +76,12 @@ class PlainRunView:
                 self._tell(task, is_large=len(look.tasks) > MOST_TASK_LINES)
         if monotonic() >= self._next_progress and not look.has_ended:
             self._next_progress = monotonic() + PROGRESS_SECONDS
-            self.say(progress_text(look.tasks))
+            self._tell_progress(progress_text(look.tasks))
+
+    def _tell_progress(self, text: str) -> None:
+        if text != self._progress:
+            self._progress = text
+            self.say(text)
 
     def _tell(self, task: TaskInstanceRow, *, is_large: bool) -> None:
         if (

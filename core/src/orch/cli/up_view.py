@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from orch.app.home import component_log
 from orch.app.reader import live_roles, reader_of
 from orch.cli.news import ComponentState, News
-from orch.cli.output import STATE_STYLES, Output, cell_text, span_text
+from orch.cli.output import STATE_STYLES, Output, cell_text, counted, span_text
 from orch.cli.prepare import error_line
 from orch.clock import monotonic, system_clock
 from orch.errors import StoreError
@@ -129,7 +129,7 @@ class PlainView:
             self._output.line(line)
         if snapshot.is_ready and not self._was_ready:
             self._was_ready = True
-            self._output.line(f"ready: {snapshot.dag_count} DAGs, {snapshot.open_count} runs in progress")
+            self._output.line(f"ready: {summary(snapshot)}")
 
     def tick(self) -> None:
         """Print nothing: a pipe has no clock."""
@@ -191,7 +191,7 @@ class LiveView:
         parts: list[RenderableType] = [self._component_table()]
         snapshot = self._snapshot
         if snapshot is not None:
-            parts.append(f"{snapshot.dag_count} DAGs, {snapshot.open_count} runs in progress")
+            parts.append(summary(snapshot))
             if snapshot.open_runs:
                 parts.append(_open_table(snapshot, now))
             if snapshot.ended_runs:
@@ -211,6 +211,11 @@ class LiveView:
             words = "running" if state.kind == "started" else f"{state.kind}: {state.exit}"
             table.add_row(state.name, Text(words, style), str(state.pid or ""), Text(str(log)))
         return table
+
+
+def summary(snapshot: Snapshot) -> str:
+    """Return how much there is."""
+    return f"{counted(snapshot.dag_count, 'DAG')}, {counted(snapshot.open_count, 'run')} in progress"
 
 
 def component_text(state: ComponentState) -> str:

@@ -189,14 +189,20 @@ class DagProcessor:
     def _store_results(self, batch: Sequence[ImportResult]) -> None:
         files = [parsed_file(result) for result in batch]
         if len(files) == 1 and not files[0].problems:
-            self._store_ahead(files[0])
+            files = [self._store_ahead(files[0])]
         self._changed(self._transact(lambda tx: registration.register_files(tx, files)))
 
-    def _store_ahead(self, file: ParsedFile) -> None:
-        """Store the DAGs of a file that has very many a few at a time: a long transaction would hold up all others."""
-        for start in range(0, len(file.dags) - DAGS_PER_TRANSACTION, DAGS_PER_TRANSACTION):
-            part = file.dags[start : start + DAGS_PER_TRANSACTION]
+    def _store_ahead(self, file: ParsedFile) -> ParsedFile:
+        """Store all but the last DAGs of a file that has very many, and return the rest of it.
+
+        One long transaction would hold up everybody else; the file counts as registered with the last part.
+        """
+        while len(file.dags) > DAGS_PER_TRANSACTION:
+            part, rest = file.dags[:DAGS_PER_TRANSACTION], file.dags[DAGS_PER_TRANSACTION:]
             self._changed(self._transact(partial(registration.register_dags, file=file, dags=part)))
+            stored = (*file.stored_ahead, *(dag.spec.dag_id for dag in part))
+            file = replace(file, dags=rest, stored_ahead=stored)
+        return file
 
     def _transact(self, work: Callable[[Tx], list[str]]) -> list[str]:
         return self._store.transact("register_dags", work)

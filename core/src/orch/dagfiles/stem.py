@@ -79,6 +79,8 @@ class Stem:
             self._reap()
         for child in self._children.values():
             child.signal(signal.SIGKILL)
+        while kill_strangers(()):
+            time.sleep(0.001)  # the children of the dying become ours next
 
     def _time_left(self) -> float | None:
         if not self._children:

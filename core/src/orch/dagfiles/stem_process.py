@@ -10,6 +10,9 @@ from contextlib import suppress
 
 from orch.dagfiles.requests import ImportEnded, ImportRequest, Lines, StemConfig, to_line
 
+GOODBYE_SECONDS = 2.0
+"""How long a stem may take to clean up after itself."""
+
 HIDDEN_VARIABLES = ("ORCH_DATABASE_URL",)
 """What the code of DAG files does not get to see."""
 
@@ -61,10 +64,13 @@ class StemProcess:
         return (ImportEnded(**message) for message in self._lines.feed(piece))
 
     def stop(self) -> None:
-        """End the stem and, with it, every import that is going on."""
+        """End the stem and, with it, every import that is going on and all that these have started."""
         self._control.close()
-        self._process.kill()
-        self._process.wait()
+        try:
+            self._process.wait(GOODBYE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:

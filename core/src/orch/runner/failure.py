@@ -18,7 +18,7 @@ def one_line(error: BaseException) -> str:
     """Return type and message in one line of at most MAX_LINE characters."""
     try:
         message = str(error)
-    except Exception:  # noqa: BLE001,RUF100 - a broken __str__ of foreign code must not hide the failure
+    except Exception:  # a broken __str__ of foreign code must not hide the failure
         message = "(its message cannot be shown)"
     return line(f"{type(error).__name__}: {message}" if message else type(error).__name__)
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ from orch.failpoints import Failpoints
 from orch.processes import become_subreaper, die_with_parent
 from orch.runner.command import TaskCommand
 from orch.runner.execute import run_attempt
+from orch.runner.host_rehearsal import rehearse
 from orch.runner.host_wire import MAX_FRAME_BYTES, Frame, Wire, WireClosed
 from orch.runner.outcome import Outcome
 
@@ -79,6 +81,9 @@ def serve_task(channel: Wire, host_pid: int, find_operator: FindOperator, failpo
 
 
 def _serve_one(channel: Wire, find_operator: FindOperator, failpoints: Failpoints) -> int:
+    if not channel.is_readable:
+        with suppress(Exception):  # a rehearsal that fails must not cost the performance
+            rehearse()
     start = channel.receive_one()
     for number, fd in zip((1, 2), start.fds, strict=True):
         os.dup2(fd, number)

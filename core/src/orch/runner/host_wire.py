@@ -89,6 +89,13 @@ class Wire:
         """True while `flush` has more to do when the socket becomes writable."""
         return bool(self._unsent)
 
+    @property
+    def is_readable(self) -> bool:
+        """True when something has come, or the peer is gone."""
+        waiting = select.poll()
+        waiting.register(self._socket, select.POLLIN)
+        return bool(waiting.poll(0))
+
     def send(self, frame: Frame) -> None:
         """Send all of it, waiting when the peer is slow; WireClosed when there is no peer any more."""
         self.queue(frame)

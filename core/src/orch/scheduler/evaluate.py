@@ -115,13 +115,16 @@ class Evaluator:
 
     def _finish(self, tx: Tx, run: RunRow, view: RunView, decision: Decision, changes: Changes) -> None:
         if decision.run_state is not None:
-            move_run(tx, RunMove(run.run_pk, run.version, run.state, decision.run_state), self._context.by)
-            changes.add_run(run, decision.run_state, tx.now)
+            move = RunMove(run.run_pk, run.version, run.state, decision.run_state)
+            if move_run(tx, move, self._context.by):
+                changes.add_run(run, decision.run_state, tx.now)
             self._drop(run.run_pk)
             return
         due_at = None if decision.due_at is None else to_micros(decision.due_at)
-        bump_run(tx, run.run_pk, run.version, due_at)
-        view.version = run.version + 1
+        if bump_run(tx, run.run_pk, run.version, due_at):
+            view.version = run.version + 1
+        else:
+            self._drop(run.run_pk)
 
     def _view(self, tx: Tx, run: RunRow) -> RunView:
         """Return a view that knows all that `tx` sees of the run; its wake-ups are consumed."""

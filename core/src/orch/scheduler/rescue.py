@@ -33,6 +33,7 @@ class Rescuer:
         leases_count = self._brake.released(now)
         dead = [row for row in rows if self._is_dead(row, now, leases_count=leases_count)]
         for row in dead:
+            self._clean_up(row)
             with self._context.store.write("rescue") as tx:
                 taken = rescue_process(
                     tx,
@@ -44,6 +45,13 @@ class Rescuer:
                 "%s is gone; %d of its attempts are sent again or failed", row.incarnation, len(taken)
             )
         return len(dead)
+
+    def _clean_up(self, row: ProcessRow) -> None:
+        """Remove the files that a dead component of this host has left; their names are never used again."""
+        if row.host == self._host:
+            for path in (row.lock_path, row.address):
+                if path is not None:
+                    Path(path).unlink(missing_ok=True)
 
     def _is_dead(self, row: ProcessRow, now: int, *, leases_count: bool) -> bool:
         if row.incarnation == self._context.incarnation:

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from orch.clock import Clock, system_clock, to_micros
 from orch.errors import ConfigurationError, StoreError
-from orch.failpoints import Failpoints
+from orch.failpoints import TRANSACTIONS, Failpoints
 
 T = TypeVar("T")
 
@@ -43,22 +42,46 @@ TRANSIENT = (StoreBusy, StoreUnavailable, StoreFull)
 
 @dataclass(frozen=True, slots=True)
 class Tx:
-    """One open transaction: its connection, and its time in microseconds by the database's clock."""
+    """One open transaction: its connection, and its time in microseconds by the database's clock.
+
+    Statements that a control loop runs for every task go to the driver: built by SQLAlchemy they cost several
+    times what the database itself takes for them.
+    """
 
     conn: sa.Connection
+    driver: sqlite3.Connection
     now: int
 
     def many(self, sql: str, rows: list[tuple[Any, ...]]) -> int:
         """Run one driver-level statement for each row; return how many rows it changed in all."""
-        driver = self.conn.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - the only dialect so far
-        return driver.executemany(sql, rows).rowcount
+        return self.driver.executemany(sql, rows).rowcount
 
     def rows(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         """Run one driver-level query and return all of its rows."""
-        driver = self.conn.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - the only dialect so far
-        return driver.execute(sql, parameters).fetchall()
+        return self.driver.execute(sql, parameters).fetchall()
+
+    def execute(self, sql: str) -> None:
+        """Run one driver-level statement without parameters."""
+        self.driver.execute(sql)
+
+
+@contextmanager
+def transaction(conn: sa.Connection, *, write: bool, clock: Clock) -> Iterator[Tx]:
+    """Open a transaction on a connection; commit when the block ends, roll back when it raises."""
+    driver = conn.connection.driver_connection
+    if not isinstance(driver, sqlite3.Connection):
+        raise StoreUnavailable
+    driver.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+    try:
+        yield Tx(conn, driver, to_micros(clock()))
+        driver.execute("COMMIT")
+    except BaseException:
+        if driver.in_transaction:
+            driver.execute("ROLLBACK")
+        raise
+    finally:
+        if conn.in_transaction():
+            conn.rollback()  # SQLAlchemy's own notion of a transaction; the database has none any more
 
 
 class Store:
@@ -88,6 +111,8 @@ class Store:
 
         `name` gives its failpoints `NAME.begin`, `NAME.before_commit`, `NAME.after_commit`.
         """
+        if name not in TRANSACTIONS:
+            raise ValueError(f"write transaction {name!r} is not in failpoints.TRANSACTIONS; add it there")
         self.failpoints.hit(f"{name}.begin")
         with self._transaction(write=True) as tx:
             yield tx
@@ -125,45 +150,11 @@ class Store:
         try:
             if self._held is None:
                 self._held = self.engine.connect()
-            conn = self._held
-            if write:
-                conn.exec_driver_sql("BEGIN IMMEDIATE")
-            else:
-                conn.exec_driver_sql("BEGIN")
-        except sa.exc.DBAPIError as error:
+            with transaction(self._held, write=write, clock=self.clock) as tx:
+                yield tx
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
             self._drop()
             raise translate(error) from error
-        try:
-            yield Tx(conn, to_micros(self._now()))
-        except sa.exc.DBAPIError as error:
-            self._roll_back()
-            raise translate(error) from error
-        except sqlite3.Error as error:
-            self._roll_back()
-            raise translate_driver(error) from error
-        except BaseException:
-            self._roll_back()
-            raise
-        try:
-            conn.exec_driver_sql("COMMIT")
-            conn.commit()
-        except sa.exc.DBAPIError as error:
-            self._roll_back()
-            raise translate(error) from error
-
-    def _now(self) -> datetime:
-        return self.clock()
-
-    def _roll_back(self) -> None:
-        if self._held is None:
-            return
-        try:
-            driver = self._held.connection.driver_connection
-            if isinstance(driver, sqlite3.Connection) and driver.in_transaction:
-                driver.execute("ROLLBACK")
-            self._held.rollback()
-        except (sa.exc.DBAPIError, sqlite3.Error):
-            self._drop()
 
     def _drop(self) -> None:
         if self._held is not None:
@@ -202,14 +193,10 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
-def translate(error: sa.exc.DBAPIError) -> StoreError:
-    """Return the error in orch's words."""
-    original = error.orig
-    return translate_driver(original if isinstance(original, Exception) else error)
-
-
-def translate_driver(error: Exception) -> StoreError:
-    """Return a driver's error in orch's words."""
+def translate(error: Exception) -> StoreError:
+    """Return an error of the driver, or of SQLAlchemy around it, in orch's words."""
+    if isinstance(error, sa.exc.DBAPIError) and isinstance(error.orig, Exception):
+        error = error.orig
     text = str(error)
     if "locked" in text or "busy" in text:
         return StoreBusy()

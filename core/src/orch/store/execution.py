@@ -10,7 +10,7 @@ from typing import Any
 from orch.clock import from_micros, to_micros
 from orch.domain.dagspec import TaskSpec
 from orch.domain.retries import after_failure
-from orch.domain.states import Actor, TaskState
+from orch.domain.states import TERMINAL, Actor, TaskState
 from orch.ids import new_nonce
 from orch.runner.outcome import Outcome
 from orch.store.engine import Store, Tx
@@ -232,7 +232,10 @@ class Execution:
                 moves.append(TaskMove(row, self._reported(tx, row, report)))
         won = move_tasks(tx, moves, By(Actor.WORKER, incarnation))
         attempts.end(tx, [_end_of(accepted[row.id]) for row in won])
-        xcoms.put(tx, [entry for row in won for entry in _xcom_rows(row, accepted[row.id].outcome)])
+        ended = [
+            row for row in won if row.state in TERMINAL
+        ]  # what a try that is repeated pushed is forgotten
+        xcoms.put(tx, [entry for row in ended for entry in _xcom_rows(row, accepted[row.id].outcome)])
         runs.wake(tx, [(row.run_pk, row.id) for row in won])
         return answers
 

@@ -1,6 +1,7 @@
 """The simple migrator: brings the schema to the version of this code, in one transaction, safe to run at once twice."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
+from orch.clock import system_clock
 from orch.errors import BadInput, SchemaMismatch, StoreError
-from orch.store.engine import Store, database_path, make_engine, translate
+from orch.failpoints import Failpoints
+from orch.store.engine import Tx, database_path, make_engine, transaction, translate
 from orch.store.queries import limits
 
 if TYPE_CHECKING:
@@ -30,37 +33,56 @@ class Revision:
     is_applied: bool
 
 
-def upgrade(url: str, *, busy_timeout_seconds: float = 30.0, default_pool_slots: int = 128) -> bool:
+def upgrade(
+    url: str,
+    *,
+    busy_timeout_seconds: float = 30.0,
+    default_pool_slots: int = 128,
+    failpoints: Failpoints | None = None,
+    also: Callable[[Tx], None] | None = None,
+) -> bool:
     """Bring the database to HEAD; return whether anything had to be done.
 
-    Everything happens in one transaction that locks the database: of two migrators one works and the other
-    finds it done; one that is killed leaves nothing behind.
+    Everything, what `also` writes included, happens in one transaction that locks the database: of two
+    migrators one works and the other finds it done; one that is killed leaves nothing behind.
     """
-    _make_folder(url)
-    with _locked(url, busy_timeout_seconds) as connection:
-        current = _current(connection)
-        if current == HEAD:
+    _make_file(url)
+    points = failpoints or Failpoints()
+    points.hit("migrate.begin")
+    with _locked(url, busy_timeout_seconds) as tx:
+        found = _current(tx.conn)
+        if found == HEAD:
             return False
-        _refuse_unknown(current)
-        _alembic(connection, "upgrade", "head")
-    store = Store.open(url, busy_timeout_seconds=busy_timeout_seconds)
-    try:
-        with store.write("seed") as tx:
-            if ("pool", limits.DEFAULT_POOL) not in limits.sizes(tx):
-                limits.set_size(tx, "pool", limits.DEFAULT_POOL, default_pool_slots)
-    finally:
-        store.close()
+        _refuse_unknown(found)
+        _alembic(tx.conn, "upgrade", "head")
+        if ("pool", limits.DEFAULT_POOL) not in limits.sizes(tx):
+            limits.set_size(tx, "pool", limits.DEFAULT_POOL, default_pool_slots)
+        if also is not None:
+            also(tx)
+        points.hit("migrate.before_commit")
+    points.hit("migrate.after_commit")
     return True
 
 
-def downgrade(url: str, revision: str, *, busy_timeout_seconds: float = 30.0) -> None:
-    """Take the schema back to `revision`; `base` removes every table and all that is in them."""
+def downgrade(
+    url: str,
+    revision: str,
+    *,
+    busy_timeout_seconds: float = 30.0,
+    also: Callable[[Tx], None] | None = None,
+) -> None:
+    """Take the schema back to `revision`; `base` removes every table and all that is in them.
+
+    `also` writes in the same transaction; after `base` there is nothing left to write to.
+    """
     known = _scripts()
     if revision != "base" and revision not in known:
         raise BadInput(f"unknown revision {revision!r}; known: base, {', '.join(known)}")
-    with _locked(url, busy_timeout_seconds) as connection:
-        _refuse_unknown(_current(connection))
-        _alembic(connection, "downgrade", revision)
+    with _locked(url, busy_timeout_seconds) as tx:
+        _refuse_unknown(_current(tx.conn))
+        _alembic(tx.conn, "downgrade", revision)
+        if also is not None and revision != "base":
+            also(tx)
 
 
 def current(url: str) -> str | None:
@@ -98,31 +120,28 @@ def history(url: str) -> list[Revision]:
     return [Revision(name, title, name in applied) for name, title in _scripts().items()]
 
 
-def _make_folder(url: str) -> None:
+def _make_file(url: str) -> None:
+    """Make the folder and an empty database that only its owner may read; its side files get the same mode."""
     path = database_path(url)
     if path is None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
     except OSError as error:
         raise StoreError(
-            f"the folder of the database {str(path.parent)!r} cannot be made: {error.strerror}"
+            f"the database {str(path)!r} cannot be made: {error.strerror};"
+            " choose a home that this user may write with --home"
         ) from error
 
 
 @contextmanager
-def _locked(url: str, busy_timeout_seconds: float) -> Iterator[sa.Connection]:
-    """Open a connection that has locked the database; commit at the end, roll back on an error."""
+def _locked(url: str, busy_timeout_seconds: float) -> Iterator[Tx]:
+    """Open a transaction that locks the database; commit at the end, roll back on an error."""
     engine = make_engine(url, busy_timeout_seconds)
     try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
-            try:
-                yield connection
-            except BaseException:
-                connection.exec_driver_sql("ROLLBACK")
-                raise
-            connection.exec_driver_sql("COMMIT")
+        with engine.connect() as connection, transaction(connection, write=True, clock=system_clock) as tx:
+            yield tx
     except sa.exc.DBAPIError as error:
         raise translate(error) from error
     finally:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from orch.clock import monotonic, system_clock
 from orch.runner.command import TaskCommand
+from orch.runner.host_wire import MAX_FRAME_BYTES
 from orch.runner.outcome import Outcome
 from orch.store.execution import AttemptReport, Claimed
 from orch.worker.host_process import HostProcess
@@ -56,6 +57,7 @@ class Attempt:
         self.has_ended = False
         """True once the desk has been told."""
         self._host: HostProcess | None = None
+        self._command = task_command(claimed, options).to_json()
         self._log = log
         self._options = options
         self._desk = desk
@@ -76,11 +78,16 @@ class Attempt:
     def run_on(self, host: HostProcess) -> None:
         """Run it on a host."""
         self._host = host
-        host.run(self)
+        size = len(self._command)
+        if size > MAX_FRAME_BYTES // 4:  # a character takes at most four bytes
+            error = f"the results that it takes have {size} bytes together; hand over paths or ids instead"
+            self._end(replace(self._failed(error, "xcom_refused"), retryable=False), None)
+        else:
+            host.run(self)
 
     def command(self) -> str:
         """Return the JSON of its task command."""
-        return task_command(self.claimed, self._options).to_json()
+        return self._command
 
     def on_begin(self, process: TaskProcess) -> None:
         """Remember who runs it, and since when."""
@@ -116,8 +123,8 @@ class Attempt:
 
     def on_end(self, words: str) -> None:
         """End without an outcome, unless there was one."""
-        self.process = None
         self._end(self._lost(words), words)
+        self.process = None
 
     def on_import_failed(self, error: str, traceback: str | None) -> None:
         """Fail with the traceback of the DAG file."""

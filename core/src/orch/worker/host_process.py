@@ -144,14 +144,22 @@ class HostProcess:
             self._process.wait(LAST_WAIT_SECONDS)
 
     def _begin(self, attempt: Runnable) -> None:
-        spare = next((task for task in self._tasks.values() if task.is_spare), None)
+        command = attempt.command()
         try:
-            task = spare or self._spawn()
-            task.start(attempt.command(), attempt)
+            task = self._spare_or_new()
+            while not self._gone and not task.start(command, attempt):
+                task = self._spare_or_new()
         except OSError as error:
             attempt.on_no_process(str(error))
+            return
+        if self._gone:
+            attempt.on_no_process("its host has just ended")
         else:
             attempt.on_begin(task)
+
+    def _spare_or_new(self) -> TaskProcess:
+        spare = next((task for task in self._tasks.values() if task.is_spare), None)
+        return spare or self._spawn()
 
     def _spawn(self) -> TaskProcess:
         task = TaskProcess(next(self._numbers), self._reactor)

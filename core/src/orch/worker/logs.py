@@ -13,7 +13,7 @@ from typing import Any
 from orch.clock import Clock, isoformat, system_clock
 from orch.ids import check_id, check_run_id
 
-PIECE_BYTES = 64 * 1024
+PIECE_CHARS = 64 * 1024
 """A line longer than this is cut into pieces of this length."""
 _ROOM_FOR_MARKS = 1024
 _TAIL_BYTES = 4 * 1024
@@ -81,23 +81,23 @@ class AttemptLog:
         self._fd = self._open(folder)
 
     def feed(self, stream: str, data: bytes) -> None:
-        """Add bytes of a pipe; a line is written when it ends or has 64 KiB."""
+        """Add bytes of a pipe; a line is written when it ends or has 65,536 characters."""
         if self._truncated or self._fd is None:
             return
         decoder = self._decoders.get(stream)
         if decoder is None:
             decoder = self._decoders[stream] = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         *lines, rest = (self._partial.get(stream, "") + decoder.decode(data)).split("\n")
-        while len(rest) >= PIECE_BYTES:
-            lines.append(rest[:PIECE_BYTES])
-            rest = rest[PIECE_BYTES:]
-        self._partial[stream] = rest
-        self._write_lines(stream, lines)
+        whole = [piece for line in lines for piece in _pieces(line) or [""]]
+        whole += _pieces(rest)
+        self._partial[stream] = whole.pop() if rest and len(whole[-1]) < PIECE_CHARS else ""
+        self._write_lines(stream, whole)
 
     def note(self, text: str) -> None:
         """Add lines of orch's own; they are written even when the log is full, unless the disk is."""
-        lines = text[: 4 * PIECE_BYTES].rstrip("\n").split("\n")
-        self._append(b"".join(self._line("orch", line) for line in lines))
+        printable = text[: 4 * PIECE_CHARS].encode("utf-8", "backslashreplace").decode()
+        at = isoformat(self._clock())
+        self._append(b"".join(_line(at, "orch", line) for line in printable.rstrip("\n").split("\n")))
 
     def close(self, outcome: str) -> None:
         """Write what is left of the last lines and the end mark. The second time nothing happens."""
@@ -112,61 +112,44 @@ class AttemptLog:
         self._fd = None
 
     def _write_lines(self, stream: str, lines: list[str]) -> None:
+        at = isoformat(self._clock())
         fitting: list[bytes] = []
         for line in lines:
-            raw = self._line(stream, line)
-            if len(raw) > self._room:
-                self._append(b"".join(fitting))
-                self._truncate("the rest is cut off here (worker.log_max_bytes)")
-                return
+            raw = _line(at, stream, line)
             self._room -= len(raw)
+            if self._room < 0:
+                break
             fitting.append(raw)
         self._append(b"".join(fitting))
+        if self._room < 0 and not self._truncated:
+            self._truncate("the rest is cut off here (worker.log_max_bytes)")
 
     def _truncate(self, why: str) -> None:
         self._truncated = True
         self._partial.clear()
-        entry = {"at": isoformat(self._clock()), "stream": "orch", "text": why, "truncated": True}
-        self._append(_encode(entry))
-
-    def _line(self, stream: str, text: str) -> bytes:
-        return _encode({"at": isoformat(self._clock()), "stream": stream, "text": text})
+        self._append(_line(isoformat(self._clock()), "orch", why))
 
     def _append(self, data: bytes) -> None:
         if self._fd is None or not data:
             return
         try:
-            self._write_all(data)
+            _write_all(self._fd, data)
+            self._size += len(data)
         except OSError as error:
-            self._write_failed(error)
+            self._write_failed(self._fd, error)
 
-    def _write_all(self, data: bytes) -> None:
-        assert self._fd is not None  # noqa: S101  # for the type checker: `_append` has looked
-        view = memoryview(data)
-        while view:
-            written = os.write(self._fd, view)
-            view = view[written:]
-        self._size += len(data)
-
-    def _write_failed(self, error: OSError) -> None:
-        """Cut back to whole lines with some room, so that the marks still fit on a full disk."""
-        if self._broken:
-            return
-        self._broken = True
-        sys.stderr.write(f"log {self.name}: {error.strerror}; its task goes on, the log is cut off\n")
+    def _write_failed(self, fd: int, error: OSError) -> None:
+        """Cut back to whole lines, the first time with some room, so that the marks still fit on a full disk."""
         try:
-            self._cut_back()
+            if not self._broken:
+                self._size = _whole_lines(fd, self._size - _ROOM_FOR_MARKS)
+            os.ftruncate(fd, self._size)
         except OSError:
-            return
-        self._truncate(f"the rest is lost: {error.strerror}")
-
-    def _cut_back(self) -> None:
-        assert self._fd is not None  # noqa: S101  # for the type checker: only called by `_append`
-        keep = max(0, self._size - _ROOM_FOR_MARKS)
-        start = max(0, keep - 2 * PIECE_BYTES)
-        whole = os.pread(self._fd, keep - start, start).rfind(b"\n") + 1
-        self._size = start + whole
-        os.ftruncate(self._fd, self._size)
+            self._truncated = True
+        if not self._broken:
+            self._broken = True
+            sys.stderr.write(f"log {self.name}: {error.strerror}; its task goes on, the log is cut off\n")
+            self._truncate(f"the rest is lost: {error.strerror}")
 
     def _open(self, folder: Path) -> int | None:
         path = folder / self.name
@@ -191,9 +174,28 @@ def _make_folders(folder: Path) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
 
 
+def _pieces(text: str) -> list[str]:
+    return [text[start : start + PIECE_CHARS] for start in range(0, len(text), PIECE_CHARS)]
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def _whole_lines(fd: int, size: int) -> int:
+    """Return the largest size up to `size` at which a line ends."""
+    start = max(0, size - 8 * PIECE_CHARS)  # a line's JSON takes at most six characters for one
+    return start + os.pread(fd, max(0, size - start), start).rfind(b"\n") + 1
+
+
+def _line(at: str | None, stream: str, text: str) -> bytes:
+    return _encode({"at": at, "stream": stream, "text": text})
+
+
 def _encode(entry: dict[str, Any]) -> bytes:
-    text = json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "backslashreplace") + b"\n"
+    return json.dumps(entry, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
 
 
 def _parse(raw: bytes) -> dict[str, Any] | None:

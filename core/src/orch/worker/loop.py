@@ -195,13 +195,13 @@ class Worker:
     # The end
 
     def _notice_stop(self, now: float) -> None:
-        if self._stop.count > self._stops_seen:
-            first = self._stops_seen == 0
-            self._stops_seen = self._stop.count
+        seen, self._stops_seen = self._stops_seen, self._stop.count
+        if self._stops_seen > seen == 0:
+            self._interrupt_at = now + self._options.drain_seconds
             for attempt in self._unfinished():
-                attempt.withdraw() if first else attempt.interrupt()
-            self._interrupt_at = now + self._options.drain_seconds if first else None
-        if self._interrupt_at is not None and now >= self._interrupt_at:
+                attempt.withdraw()
+        again = self._stops_seen > max(seen, 1)
+        if again or (self._interrupt_at is not None and now >= self._interrupt_at):
             self._interrupt_at = None
             for attempt in self._unfinished():
                 attempt.interrupt()

@@ -61,8 +61,11 @@ class TaskProcess:
         """True while it can be given an attempt."""
         return self.listener is None and self._channel is not None
 
-    def start(self, command: str, listener: Listener) -> None:
-        """Give it an attempt: the JSON of a task command. OSError when descriptors have run out."""
+    def start(self, command: str, listener: Listener) -> bool:
+        """Give it an attempt: the JSON of a task command. OSError when descriptors have run out.
+
+        Returns False when the process was dead already, so that another one may be asked.
+        """
         writers = []
         try:
             for stream in ("stdout", "stderr"):
@@ -76,8 +79,12 @@ class TaskProcess:
                 os.close(writer)
             self.close_pipes()
             raise
-        self.listener = listener
         self._send(Frame({"op": "start"}, command, tuple(writers)))
+        if self._channel is None:
+            self.close_pipes()
+            return False
+        self.listener = listener
+        return True
 
     def answer(self, question: dict[str, Any], value: str | None) -> None:
         """Answer a question of its."""

@@ -26,7 +26,7 @@ class ShellCommand:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             process_group=0,
-            preexec_fn=_die_with_parent(),  # noqa: PLW1509,RUF100 - safe, the caller runs no other thread's code
+            preexec_fn=_die_with_parent(),  # a task process runs no other thread meanwhile
         )
         self._group = self._process.pid
         self._bash = os.pidfd_open(self._process.pid)

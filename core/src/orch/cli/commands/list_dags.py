@@ -1,5 +1,7 @@
 """`orch list-dags`: every DAG that orch knows."""
 
+from typing import Any
+
 import click
 
 from orch.app.reader import open_reader
@@ -32,7 +34,7 @@ def list_dags(settings: Settings, *, with_missing: bool, as_json: bool) -> None:
         output.note(error_line(error))
 
 
-def as_document(row: DagRow) -> dict[str, object]:
+def as_document(row: DagRow) -> dict[str, Any]:
     """Return a DAG as `--json` prints it."""
     return {
         "dag_id": row.dag_id,

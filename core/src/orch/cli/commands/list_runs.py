@@ -1,5 +1,7 @@
 """`orch list-runs`: the runs of one DAG."""
 
+from typing import Any
+
 import click
 
 from orch.app.reader import open_reader
@@ -29,7 +31,7 @@ def list_runs(settings: Settings, dag_id: str, *, limit: int, as_json: bool) -> 
         output.table(columns, [_row(run) for run in runs])
 
 
-def as_document(run: RunRow) -> dict[str, object]:
+def as_document(run: RunRow) -> dict[str, Any]:
     """Return a run as `--json` prints it."""
     return {
         "run_id": run.run_id,

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import click
 
@@ -38,7 +39,7 @@ def status(settings: Settings, dag_id: str, run_id: str | None, *, as_json: bool
         output.table(columns, [_row(task) for task in tasks])
 
 
-def as_document(run: RunRow, tasks: Sequence[TaskInstanceRow]) -> dict[str, object]:
+def as_document(run: RunRow, tasks: Sequence[TaskInstanceRow]) -> dict[str, Any]:
     """Return a run as `--json` prints it."""
     return {
         "dag_id": run.dag_id,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import click
 
@@ -127,7 +128,7 @@ def _without_worker(answer: Answer) -> Answer:
     return answer
 
 
-def _as_document(run: RunRow, answer: Answer) -> dict[str, object]:
+def _as_document(run: RunRow, answer: Answer) -> dict[str, Any]:
     return {
         "dag_id": run.dag_id,
         "run_id": run.run_id,

@@ -47,6 +47,13 @@ class ParsedFile:
     dags: tuple[ParsedDag, ...] = ()
     problems: tuple[FileProblem, ...] = ()
     seconds: float = 0.0
+    stored_ahead: tuple[str, ...] = ()
+    """Ids of further DAGs of the file, which earlier transactions have registered."""
+
+    @property
+    def dag_ids(self) -> list[str]:
+        """The ids of all DAGs that the file declares, sorted."""
+        return sorted([*self.stored_ahead, *(dag.spec.dag_id for dag in self.dags)])
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ def register_files(tx: Tx, files: Sequence[ParsedFile]) -> list[str]:
     for file in files:
         _replace_problems(tx, file)
         if not file.problems:
-            changed += _miss_undeclared(tx, file)
+            changed += _mark_missing(tx, file.path, keep=file.dag_ids)
         _store_file(tx, file)
     return changed
 
@@ -142,10 +142,6 @@ def _replace_problems(tx: Tx, file: ParsedFile) -> None:
     )
 
 
-def _miss_undeclared(tx: Tx, file: ParsedFile) -> list[str]:
-    return _mark_missing(tx, file.path, keep={dag.spec.dag_id for dag in file.dags})
-
-
 def _mark_missing(tx: Tx, path: str, keep: Iterable[str]) -> list[str]:
     rows = tx.rows("SELECT dag_id FROM dag WHERE file = ? AND NOT is_missing", (path,))
     missing = sorted({dag_id for (dag_id,) in rows} - set(keep))
@@ -158,7 +154,7 @@ def _mark_missing(tx: Tx, path: str, keep: Iterable[str]) -> list[str]:
 
 def _store_file(tx: Tx, file: ParsedFile) -> None:
     """A broken file keeps the ids of the DAGs it last brought: they are live still."""
-    dag_ids = json.dumps(sorted(dag.spec.dag_id for dag in file.dags))
+    dag_ids = "[]" if file.problems else json.dumps(file.dag_ids)
     tx.many(
         f"""
         INSERT INTO dag_file (path, content_hash, stat_key, modules, dag_ids, parsed_at, parse_seconds)
@@ -169,6 +165,6 @@ def _store_file(tx: Tx, file: ParsedFile) -> None:
         """,
         [
             (file.path, file.content_hash, file.stat_key, json.dumps(file.sources),
-             "[]" if file.problems else dag_ids, tx.now, file.seconds)
+             dag_ids, tx.now, file.seconds)
         ],
     )  # fmt: skip

@@ -96,12 +96,12 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 def _compare_and_set(tx: Tx, moves: list[TaskMove]) -> list[TaskMove]:
     """Try all at once; when somebody lost, undo and go one by one to see who."""
     rows = [_values(move, tx.now) for move in moves]
-    tx.conn.exec_driver_sql("SAVEPOINT moves")
+    tx.execute("SAVEPOINT moves")
     if tx.many(_UPDATE, rows) == len(rows):
-        tx.conn.exec_driver_sql("RELEASE moves")
+        tx.execute("RELEASE moves")
         return moves
-    tx.conn.exec_driver_sql("ROLLBACK TO moves")
-    tx.conn.exec_driver_sql("RELEASE moves")
+    tx.execute("ROLLBACK TO moves")
+    tx.execute("RELEASE moves")
     return [move for move, row in zip(moves, rows, strict=True) if tx.many(_UPDATE, [row]) == 1]
 
 

@@ -22,6 +22,10 @@ def history_is_gapless(tx: Tx) -> Iterable[Finding]:
         " OVER (PARTITION BY ti_id ORDER BY version) AS former FROM ti_history) WHERE old <> former",
     )  # fmt: skip
     yield from findings(
+        tx, "I1", "task instance {0} is {1} without any history",
+        "SELECT id, state FROM task_instance WHERE version = 0 AND state <> 'none'",
+    )  # fmt: skip
+    yield from findings(
         tx, "I1", "task instance {0} is {1}, its history says {2}",
         "SELECT t.id, t.state, h.new FROM task_instance t JOIN ti_history h ON h.ti_id = t.id"
         " AND h.version = t.version WHERE h.new <> t.state",

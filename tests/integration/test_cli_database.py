@@ -1,0 +1,65 @@
+"""`orch db` on a home of its own: making, checking and taking back the schema, each with its audit row."""
+
+import json
+from contextlib import closing
+
+from click.testing import CliRunner
+
+from orch.cli.main import cli
+from orch.operations import database
+from orch.operations.actor import Actor
+from orch.operations.database import Database
+from orch.store import migrate
+from orch.store.engine import Store
+from orch.store.queries import audit
+
+
+def orch(home, *args):
+    return CliRunner().invoke(cli, [*args, "--home", str(home)], env={"ORCH_HOME": ""})
+
+
+def test_migrate_makes_a_home_and_the_second_time_does_nothing(tmp_path):
+    home = tmp_path / "new" / "home"
+    assert "migrated to revision" in orch(home, "db", "migrate").stdout
+    assert "already" in orch(home, "db", "migrate").stdout
+    assert oct((home / "run").stat().st_mode)[-3:] == "700"
+
+
+def test_check_without_a_schema_is_bad_input(tmp_path):
+    result = orch(tmp_path, "db", "check")
+    assert result.exit_code == 2
+    assert "run `orch db migrate`" in result.stderr
+
+
+def test_history_without_a_database_applies_nothing_and_makes_nothing(tmp_path):
+    revisions = json.loads(orch(tmp_path / "none", "db", "history", "--json").stdout)
+    assert revisions
+    assert not any(revision["is_applied"] for revision in revisions)
+    assert not (tmp_path / "none").exists()
+
+
+def test_downgrade_to_base_and_up_again(tmp_path):
+    orch(tmp_path, "db", "migrate")
+    assert orch(tmp_path, "db", "downgrade", "base", "--yes").exit_code == 0
+    assert orch(tmp_path, "db", "check").exit_code == 2
+    assert orch(tmp_path, "db", "migrate").exit_code == 0
+    assert orch(tmp_path, "db", "check").exit_code == 0
+
+
+def test_a_migration_is_audited_once(tmp_path):
+    where = Database(f"sqlite:///{tmp_path / 'orch.db'}", 30.0, 128)
+    assert database.upgrade(where, Actor("ada"))
+    assert not database.upgrade(where, Actor("ada"))
+    with closing(Store.open(where.url)) as store, store.read() as tx:
+        ((_, entry),) = audit.newest(tx)
+    assert (entry.actor, entry.action, entry.result) == ("ada", "db.migrate", "done")
+    assert entry.detail == {"revision": migrate.HEAD}
+
+
+def test_a_home_that_is_a_file_is_an_error_in_words(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    result = orch(file / "home", "db", "migrate")
+    assert result.exit_code == 2
+    assert "Not a directory" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -1,0 +1,63 @@
+"""What people type into options: JSON objects and moments."""
+
+from datetime import UTC, datetime, timedelta
+
+import click
+import pytest
+
+from orch.cli.inputs import aware, json_object, moment
+
+CTX = click.Context(click.Command("x"))
+OPTION = click.Option(["--conf"])
+
+
+def test_an_object_is_taken():
+    assert json_object(CTX, OPTION, '{"a": [1, null]}') == {"a": [1, None]}
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "", "nope", "{'a': 1}", '{"a": NaN}', '{"a": Infinity}', "[" * 100_000]
+)
+def test_what_is_not_json_is_refused_with_an_example(text):
+    with pytest.raises(click.BadParameter, match=r"is not JSON .*write it like"):
+        json_object(CTX, OPTION, text)
+
+
+@pytest.mark.parametrize("text", ["[]", "1", '"a"', "null", "true"])
+def test_json_that_is_no_object_is_refused(text):
+    with pytest.raises(click.BadParameter, match="not an object"):
+        json_object(CTX, OPTION, text)
+
+
+def test_a_long_text_is_not_repeated_in_full():
+    with pytest.raises(click.BadParameter) as error:
+        json_object(CTX, OPTION, "x" * 10_000)
+    assert len(error.value.message) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("2026-01-31T06:00+01:00", datetime(2026, 1, 31, 5, tzinfo=UTC)),
+        ("2026-01-31T06:00:00Z", datetime(2026, 1, 31, 6, tzinfo=UTC)),
+    ],
+)
+def test_moments_are_read(text, expected):
+    assert aware(moment(CTX, OPTION, text), "UTC") == expected
+
+
+def test_a_moment_without_an_offset_is_meant_in_the_default_zone():
+    found = aware(moment(CTX, OPTION, "2026-07-01T12:00"), "Europe/Berlin")
+    assert found is not None
+    assert found.utcoffset() == timedelta(hours=2)
+
+
+def test_no_moment_stays_none():
+    assert aware(moment(CTX, OPTION, None), "UTC") is None
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "31.01.2026"])
+def test_what_is_no_moment_is_refused_with_an_example(text):
+    with pytest.raises(click.BadParameter, match="is not a moment; write"):
+        moment(CTX, OPTION, text)
