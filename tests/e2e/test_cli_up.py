@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from tests.e2e.site import ORCH, Site, Up, clean_environment, descendants
@@ -75,7 +76,7 @@ def test_a_signal_ends_it_cleanly(site, up, number):
     for component in COMPONENTS:
         up.wait_for(f"^{component} ended: exit code 0", seconds=1)
     assert up.lines[-1] == "stopped"
-    assert not [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     assert not [path for path in (site.home / "run").iterdir() if path.suffix == ".sock"]
 
 

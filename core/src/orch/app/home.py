@@ -3,14 +3,21 @@
 import stat
 from pathlib import Path
 
+from orch.errors import StoreError
 from orch.processes import LockFile
 from orch.settings import Settings
 
 
 def make_folders(settings: Settings) -> None:
-    """Make the folders of the home; only their owner may enter them."""
+    """Make the folders of the home; only their owner may enter them. StoreError when they cannot be made."""
     for folder in (settings.core.home, settings.core.logs_folder, settings.core.run_folder):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"the folder {str(folder)!r} cannot be made: {error.strerror};"
+                " choose a home that this user may write with --home DIR or ORCH_HOME"
+            ) from error
     if stat.S_IMODE(settings.core.run_folder.stat().st_mode) & 0o077:
         settings.core.run_folder.chmod(0o700)
 

@@ -107,9 +107,9 @@ class TaskProcess:
         while self._channel is not None and self._readable():
             continue
         self.dismiss()
-        listener, self.listener = self.listener, None
-        if listener is not None:
-            listener.on_end(words)
+        if self.listener is not None:
+            self.listener.on_end(words)
+            self.listener = None
         self.close_pipes()
 
     def dismiss(self) -> None:
