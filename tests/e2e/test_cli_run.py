@@ -325,7 +325,7 @@ def test_a_run_on_a_terminal_is_drawn_and_ends_with_its_result(site):
     assert b'second: {"answer": 21}' in shown
 
 
-def test_a_run_in_a_full_home_is_an_error_in_words(site):
+def test_a_home_that_is_a_file_is_an_error_in_words(site):
     site.dag("pair", PAIR)
     site.home.write_text("a file where the home should be")
     done = site.orch("run", "pair")

@@ -118,6 +118,12 @@ def test_a_killed_component_is_started_again_and_work_goes_on(site, up, componen
     assert site.orch("trigger", "chain", "--wait").returncode == 0
 
 
+def test_the_parent_has_one_thread_and_no_database(site, up):
+    process = Path(f"/proc/{up.process.pid}")
+    assert len(list((process / "task").iterdir())) == 1
+    assert not [link for link in (process / "fd").iterdir() if "orch.db" in str(link.readlink())]
+
+
 def test_components_end_when_their_parent_is_killed(site, up):
     ends = [os.pidfd_open(pid) for pid in descendants(up.process.pid)]
     up.process.kill()

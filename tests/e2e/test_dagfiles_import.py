@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -166,6 +167,11 @@ def test_file_that_ignores_every_signal_is_killed(tmp_path: Path) -> None:
     assert quick(tmp_path, text).message == "import took longer than 0.5 s (dagfiles.import_timeout_seconds)"
 
 
+def test_file_that_prints_for_ever_is_ended(tmp_path: Path) -> None:
+    problem = quick(tmp_path, "import orch\nwhile True:\n    print('x' * 65_000)\n")
+    assert problem.message == "import took longer than 0.5 s (dagfiles.import_timeout_seconds)"
+
+
 def test_crash_of_the_interpreter_is_named_with_its_line(import_text: Import) -> None:
     (problem,) = import_text("import orch\nimport ctypes\nctypes.string_at(0)").problems
     assert problem.line == 3
@@ -317,12 +323,29 @@ def test_file_that_forks_is_imported_once(import_text: Import) -> None:
 def test_killed_stem_is_replaced_and_the_import_repeated(tmp_path: Path, importer: Importer) -> None:
     (tmp_path / "a.py").write_text(GOOD)
     importer.submit(["a.py"])
+    importer.collect(0)
     assert importer.stem is not None
     os.kill(importer.stem.pid, signal.SIGKILL)
     results: list[ImportResult] = []
     while importer.is_busy:
         results += importer.collect(TIMEOUT)
     assert [(result.path, result.problems) for result in results] == [("a.py", ())]
+
+
+def test_import_waits_while_no_process_can_be_started(
+    tmp_path: Path, importer: Importer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_many(*_args: object, **_kwargs: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    (tmp_path / "a.py").write_text(GOOD)
+    importer.submit(["a.py"])
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", too_many)
+        with pytest.raises(BlockingIOError):
+            importer.collect(TIMEOUT)
+    assert importer.is_busy
+    assert [result.problems for result in importer.import_all([])] == [()]
 
 
 def test_file_that_kills_the_stem_is_blamed_alone(tmp_path: Path, importer: Importer) -> None:
@@ -346,6 +369,7 @@ def test_closing_the_importer_ends_imports_and_what_they_started(tmp_path: Path,
         "sleeper.wait()\n"
     )
     importer.submit(["a.py"])
+    importer.collect(0)
     with pipe.open("rb", buffering=0) as reader:
         assert reader.read(100) == b"started\n"
         importer.close()

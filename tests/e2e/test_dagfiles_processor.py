@@ -172,6 +172,16 @@ def test_no_dag_is_missing_while_the_folder_cannot_be_read(site: Site) -> None:
     assert (len(report.unseen), site.dags_by_id()) == (1, {"x": "a.py"})
 
 
+def test_dag_without_limits_of_its_own_follows_the_settings_also_after_a_restart(site: Site) -> None:
+    site.write("a.py", dag_text("x"))
+    for most in (3, 5):
+        site.settings = replace(site.settings, core=replace(site.settings.core, max_active_runs_per_dag=most))
+        site.processor.close()
+        site.processor = site.new_processor()
+        site.scan()
+        assert site.rows("SELECT size FROM limit_row WHERE kind = 'dag_runs' AND name = 'x'") == [(most,)]
+
+
 def test_unknown_executor_is_an_import_error(site: Site) -> None:
     site.write("a.py", dag_text("x").replace("@task", "@task(executor='CeleryExecutor')"))
     site.scan()
@@ -200,7 +210,7 @@ def test_failed_registration_is_repeated_by_the_next_processor(site: Site) -> No
 
 
 def test_dag_that_the_database_refuses_keeps_out_no_other(site: Site) -> None:
-    with site.store.write("a rule of this test") as tx:
+    with site.store.write("register_dags") as tx:
         tx.conn.exec_driver_sql(
             "CREATE TRIGGER refuse BEFORE INSERT ON dag WHEN NEW.dag_id = 'bad'"
             " BEGIN SELECT RAISE(ABORT, 'not this one'); END"
@@ -240,9 +250,11 @@ def running(site: Site) -> Iterator[Running]:
         with site.store.write("register_process") as tx:
             processes.register(tx, info)
         made = Running(site, processor, hints)
-        yield made
-        made.stop.set()
-        made.thread.join(WAIT)
+        try:
+            yield made
+        finally:
+            made.stop.set()
+            made.thread.join(WAIT)
         assert not made.thread.is_alive()
 
 
@@ -293,7 +305,7 @@ def test_locked_database_is_waited_out(site: Site, caplog: pytest.LogCaptureFixt
     logging.getLogger("orch.dagfiles").addHandler(listener)
     try:
         with running(site) as process:
-            with site.store.write("a long transaction"):
+            with site.store.write("create_run"):
                 site.write("a.py", dag_text("x"))
                 assert in_trouble.wait(WAIT)
             process.until(lambda: site.dags_by_id() == {"x": "a.py"})

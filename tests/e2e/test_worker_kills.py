@@ -271,3 +271,14 @@ def test_an_import_that_does_not_end_fails_the_attempt(tmp_path: Path) -> None:
         assert "took longer than 0.5 s (dagfiles.import_timeout_seconds)" in report["error"]
     finally:
         worker.close()
+
+
+def test_a_stopped_host_of_a_killed_worker_wakes_up_and_cleans_up(worker: Harness) -> None:
+    worker.write_dag(DAEMON)
+    worker.queue("daemon_and_wait")
+    pids = [int(worker.next_signal()) for _ in range(2)]
+    (host,) = worker.children()
+    watched = open_pidfds([host, *pids])
+    os.kill(host, signal.SIGSTOP)
+    worker.process.kill()
+    assert all_ended(watched, 1.0)

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.e2e.worker_harness import Harness
+from tests.e2e.worker_harness import Harness, all_ended, is_alive, open_pidfds
+
+from orch.worker.host_pool import WARM
 
 pytestmark = pytest.mark.e2e
 
@@ -279,3 +281,34 @@ def test_one_report_that_cannot_be_stored_does_not_hold_up_others(worker: Harnes
     assert worker.wait_for("report", task="fine")["kind"] == "success"
     report = worker.wait_for("report", task="cursed")
     assert (report["kind"], report["reason"], report["xcoms"]) == ("failed", "xcom_refused", [])
+
+
+def test_an_attempt_goes_on_while_its_file_changes(worker: Harness) -> None:
+    waits = "@task\ndef waits():\n    wait_for_ever()\n"
+    body = waits + "@task\ndef quick():\n    return {}\nwaits(), quick()"
+    worker.write_dag(body.format(1))
+    worker.queue("waits")
+    task = int(worker.next_signal())
+    (old_host,) = worker.children()
+    watched = open_pidfds([old_host])
+    worker.write_dag(body.format("'changed'"))
+    assert worker.run("quick")["xcoms"] == [["return_value", '"changed"']]
+    assert is_alive(task)
+    assert len(worker.children()) == 2
+    os.kill(task, signal.SIGKILL)
+    worker.wait_for("report", task="waits")
+    assert all_ended(watched, 5.0)
+
+
+def test_a_deleted_file_does_not_stop_what_its_host_serves(worker: Harness) -> None:
+    worker.write_dag("@task\ndef quick():\n    return 1\nquick()")
+    worker.run("quick")
+    (worker.dags / "flow.py").unlink()
+    assert worker.run("quick")["kind"] == "success"
+
+
+def test_only_the_hosts_used_last_are_kept(worker: Harness) -> None:
+    for number in range(WARM + 3):
+        worker.write_dag("@task\ndef quick():\n    return 1\nquick()", file=f"flow{number}.py")
+        assert worker.run("quick", dag_file=f"flow{number}.py")["kind"] == "success"
+    assert len([pid for pid in worker.children() if is_alive(pid)]) <= WARM + 1

@@ -85,12 +85,15 @@ def test_a_leftover_that_goes_on_writing_does_not_hold_up_the_report(worker: Har
         """
         @task
         def leaves():
-            if (child := os.fork()) == 0:
+            reader, writer = os.pipe()
+            if os.fork() == 0:
                 os.setsid()
                 tell(os.getpid())
+                os.close(writer)
                 while True:
                     os.write(1, b"still here\\n" * 100)
-            return child
+            os.close(writer)
+            os.read(reader, 1)
         leaves()
         """
     )

@@ -91,8 +91,8 @@ class Engine:
             ).scalar_one()  # fmt: skip
             tx.conn.execute(sa.update(dag).where(dag.c.id == dag_pk).values(current_version_id=version))
             tx.conn.execute(sa.insert(schedule_cursor), {"dag_pk": dag_pk, "next_tick_at": 0})
-            limits.set_size(tx, "dag_tasks", spec.dag_id, spec.max_active_tasks)
-            limits.set_size(tx, "dag_runs", spec.dag_id, spec.max_active_runs)
+            limits.set_size(tx, "dag_tasks", spec.dag_id, spec.max_active_tasks or 16)
+            limits.set_size(tx, "dag_runs", spec.dag_id, spec.max_active_runs or 16)
 
     def trigger(self, dag_id: str, run_id: str = "manual__1", **values: object) -> CreatedRun:
         with self.store.write("create_run") as tx:

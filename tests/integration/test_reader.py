@@ -59,6 +59,13 @@ def test_a_reader_sees_what_was_committed_and_cannot_write(settings, store):
             tx.rows("DELETE FROM process")
 
 
+def test_a_reader_never_makes_a_file(tmp_path):
+    reader = SqliteReader(tmp_path / "none.db")
+    with pytest.raises(StoreError, match="unable to open"), reader.read():
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_read_is_one_state_of_the_database(settings, store):
     with open_reader(settings) as reader, reader.read() as tx:
         assert tx.rows("SELECT COUNT(*) FROM process") == [(0,)]

@@ -133,3 +133,75 @@ def test_very_many_blockers_are_cut_off(engine):
     engine.add_dag(spec_of(edges))
     engine.trigger("d")
     assert len(waits_of(engine, "d")["last"].blocking) == waiting.MOST_BLOCKERS
+
+
+def test_a_task_of_a_pool_that_does_not_exist_waits_and_names_it(engine):
+    engine.add_dag(spec_of({"a": ""}, pool="nosuch"))
+    engine.trigger("d")
+    engine.scheduler.run_once()
+    wait = waits_of(engine, "d")["a"]
+    assert (wait.reason, wait.blocking) == ("pool_missing", ("nosuch",))
+    with engine.store.write("audit") as tx:
+        limits.set_size(tx, "pool", "nosuch", 1)
+    engine.run()
+    assert engine.run_state() == "success"
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code"),
+    [("failed", "task_failed"), ("fatal", "failed_for_good"), ("skipped", "skipped_by_task")],
+)
+def test_an_end_that_is_no_success_has_its_reason(engine, behaviour, code):
+    engine.add_dag(spec_of({"a": ""}))
+    engine.trigger("d")
+    engine.run(lambda _: behaviour)
+    assert reason(waits_of(engine, "d")["a"]) == code
+
+
+def test_the_last_try_and_a_skip_by_rule_have_their_reasons(engine):
+    tasks = (
+        TaskSpec("a", "Test", retry=RetrySpec(1, delay_seconds=0)),
+        TaskSpec("b", "Test", ("a",), trigger_rule="all_skipped"),
+    )
+    engine.add_dag(DagSpec("d", tasks))
+    engine.trigger("d")
+    engine.run(lambda claim: "failed" if claim.task_id == "a" else "success")
+    waits = waits_of(engine, "d")
+    assert (reason(waits["a"]), reason(waits["b"])) == ("tries_used_up", "skipped_by_trigger_rule")
+
+
+def test_what_was_taken_back_or_handed_back_says_so_until_it_is_queued_again(engine):
+    from orch.store.rescue import rescue_process
+
+    engine.add_dag(spec_of({"a": ""}))
+    engine.trigger("d")
+    engine.scheduler.run_once()
+    (claim,) = engine.execution.claim(engine.worker, ["LocalExecutor"], 1)
+    engine.execution.hand_back(engine.worker, [(claim.ti_id, claim.epoch, claim.nonce)])
+    assert reason(waits_of(engine, "d")["a"]) == "handed_back"
+    engine.scheduler.run_once()
+    engine.execution.claim(engine.worker, ["LocalExecutor"], 1)
+    with engine.store.write("rescue") as tx:
+        rescue_process(tx, engine.worker, "test", 3)
+    assert reason(waits_of(engine, "d")["a"]) == "infrastructure_loss"
+
+
+def test_a_full_executor_names_what_it_has_taken(engine):
+    with engine.store.write("audit") as tx:
+        limits.set_size(tx, "executor", "LocalExecutor", 1)
+    engine.add_dag(spec_of({"a": "", "b": ""}))
+    engine.trigger("d")
+    engine.scheduler.run_once()
+    full = [wait for wait in waits_of(engine, "d").values() if reason(wait) == "executor_full"]
+    assert [wait.blocking for wait in full] == [("d manual__1 a",)]
+
+
+def test_what_may_run_but_was_not_looked_at_yet_awaits_admission(engine):
+    engine.add_dag(spec_of({"a": ""}))
+    engine.trigger("d")
+    engine.scheduler.run_once()
+    (claim,) = engine.execution.claim(engine.worker, ["LocalExecutor"], 1)
+    engine.execution.hand_back(engine.worker, [(claim.ti_id, claim.epoch, claim.nonce)])
+    with engine.store.write("audit") as tx:
+        tx.execute("UPDATE task_instance SET reason = NULL")
+    assert reason(waits_of(engine, "d")["a"]) == "awaiting_admission"

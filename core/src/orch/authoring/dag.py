@@ -25,7 +25,8 @@ class DAG:
     `schedule` is None (only by hand), "@once", or a cron expression, read in `timezone` (that of `start_date`,
     else UTC), as are dates without a zone. Runs start between `start_date` and `end_date`, both included;
     `catchup` makes up for those missed. At most `max_active_tasks` tasks of the DAG run at once, and
-    `max_active_runs` runs (16 each unless given). `default_args` are arguments for every task that takes them.
+    `max_active_runs` runs (16 each unless given here or in the settings). `default_args` are arguments for
+    every task that takes them.
     """
 
     def __init__(
@@ -180,10 +181,9 @@ class DAG:
             **fields,
         )
 
-    def _limit(self, name: str) -> int:
-        default: int = getattr(DagSpec, name)
+    def _limit(self, name: str) -> int | None:
         limit = self._checked(name, checks.optional(checks.whole(1)))
-        return default if limit is None else int(limit)
+        return None if limit is None else int(limit)
 
     def _checked(self, name: str, check: checks.Check) -> Any:
         return checks.checked(self, name, getattr(self, name), check)

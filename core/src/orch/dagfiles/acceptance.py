@@ -8,7 +8,7 @@ from orch.dagfiles.sources import content_hash
 from orch.domain.dagspec import DagSpec
 from orch.errors import PluginError
 from orch.plugins import Plugins
-from orch.store.queries.dag_files import FileProblem, ParsedDag, ParsedFile
+from orch.store.queries.dag_files import DagLimits, FileProblem, ParsedDag, ParsedFile
 
 
 def accept(result: ImportResult, plugins: Plugins) -> ImportResult:
@@ -16,8 +16,8 @@ def accept(result: ImportResult, plugins: Plugins) -> ImportResult:
     return replace(result, problems=result.problems + tuple(_unknown_executors(result, plugins)))
 
 
-def parsed_file(result: ImportResult) -> ParsedFile:
-    """Return the result as the store takes it."""
+def parsed_file(result: ImportResult, default_limits: DagLimits) -> ParsedFile:
+    """Return the result as the store takes it; `default_limits` are those of DAGs that name none."""
     return ParsedFile(
         path=result.path,
         content_hash=content_hash(result.sources),
@@ -28,6 +28,7 @@ def parsed_file(result: ImportResult) -> ParsedFile:
         ),
         problems=tuple(FileProblem(p.message, p.line, p.traceback) for p in result.problems),
         seconds=result.seconds,
+        default_limits=default_limits,
     )
 
 

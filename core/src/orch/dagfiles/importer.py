@@ -73,12 +73,15 @@ class Importer:
         return self._stem
 
     def submit(self, paths: Iterable[str]) -> None:
-        """Have these files imported, in this order, after those that wait already."""
+        """Have these files imported, in this order, after those that wait already; `collect` starts them."""
         self._waiting.extend(_Import(path) for path in paths)
-        self._start_imports()
 
     def collect(self, timeout: float) -> list[ImportResult]:
-        """Wait until an import has ended, or for `timeout` seconds; return the results that are there."""
+        """Wait until an import has ended, or for `timeout` seconds; return the results that are there.
+
+        Raises OSError when the system cannot start a process; a later call tries again.
+        """
+        self._start_imports()
         if self._stem is None or not self._running:
             return []
         with selectors.DefaultSelector() as selector:
@@ -119,15 +122,17 @@ class Importer:
     def _start_imports(self) -> None:
         # A file that may have killed a stem runs alone, so that no other one is blamed for it.
         while self._waiting and len(self._running) < (1 if self._any_suspect() else self._parallelism):
-            self._start(self._waiting.popleft())
+            self._start_next()
 
     def _any_suspect(self) -> bool:
         return any(item.losses for item in (*self._running.values(), self._waiting[0]))
 
-    def _start(self, item: _Import) -> None:
+    def _start_next(self) -> None:
         self._stem = self._stem or StemProcess(self._config)
+        result = _result_file()
+        item = self._waiting.popleft()  # only now: when one of the above fails, it goes on waiting
         self._asked += 1
-        item.result, item.began = _result_file(), time.monotonic()
+        item.result, item.began = result, time.monotonic()
         self._running[self._asked] = item
         self._stem.ask(ImportRequest(self._asked, item.path), item.result.fileno())
 

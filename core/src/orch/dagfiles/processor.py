@@ -24,7 +24,7 @@ from orch.processes import StopSignal
 from orch.settings import Settings
 from orch.store.engine import TRANSIENT, Store, Tx
 from orch.store.queries import dag_files, processes, registration
-from orch.store.queries.dag_files import ParsedFile
+from orch.store.queries.dag_files import DagLimits, ParsedFile
 
 log = logging.getLogger("orch.dagfiles")
 
@@ -61,6 +61,9 @@ class DagProcessor:
         self._folder = settings.core.dags_folder
         self._store = store
         self._plugins = plugins
+        self._default_limits = DagLimits(
+            settings.core.max_active_tasks_per_dag, settings.core.max_active_runs_per_dag
+        )
         self._importer = Importer(stem_config(settings, plugins), settings.dagfiles.parallelism)
         self._tracker = Tracker(self._folder)
         self._is_loaded = False
@@ -125,9 +128,7 @@ class DagProcessor:
 
     def _scan(self) -> None:
         if not self._is_loaded:
-            with self._store.read() as tx:
-                self._tracker.load(dag_files.known_files(tx))
-            self._is_loaded = True
+            self._load()
         found = discover(self._folder)
         changes = self._tracker.compare(found, self._submitted)
         self._tell_unseen(found.problems)
@@ -140,6 +141,16 @@ class DagProcessor:
         self._submitted.update(changes.to_import, (result.path for result in changes.unusable))
         self._arrive(changes.unusable)
         self._importer.submit(changes.to_import)
+
+    def _load(self) -> None:
+        """Begin with what the store knows; DAGs without limits of their own get those of the settings now."""
+        with self._store.read() as tx:
+            known = dag_files.known_files(tx)
+            outdated = registration.outdated_limits(tx, self._default_limits)
+        if outdated:
+            self._store.transact("register_dags", lambda tx: registration.set_limits(tx, outdated))
+        self._tracker.load(known)
+        self._is_loaded = True
 
     def _receive(self, timeout: float) -> None:
         self._arrive([self._tracker.stamp(result) for result in self._importer.collect(timeout)])
@@ -175,9 +186,7 @@ class DagProcessor:
             self._store_results(batch)
         except (*TRANSIENT, FailpointError):
             raise
-        except (
-            Exception
-        ) as error:  # the values come from foreign code, and nothing may stop the loop for good
+        except Exception as error:  # values of foreign code, which must not stop the loop for good
             if len(batch) > 1:
                 return [stored for result in batch for stored in self._store_batch([result])]
             log.exception("%s: its DAGs cannot be stored", batch[0].path)
@@ -187,7 +196,7 @@ class DagProcessor:
         return batch
 
     def _store_results(self, batch: Sequence[ImportResult]) -> None:
-        files = [parsed_file(result) for result in batch]
+        files = [parsed_file(result, self._default_limits) for result in batch]
         if len(files) == 1 and not files[0].problems:
             files = [self._store_ahead(files[0])]
         self._changed(self._transact(lambda tx: registration.register_files(tx, files)))

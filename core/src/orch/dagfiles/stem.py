@@ -23,6 +23,8 @@ from orch.dagfiles.requests import ImportEnded, ImportRequest, Lines, StemConfig
 from orch.processes import become_subreaper, die_with_parent, kill_strangers
 
 MAX_OUTPUT = 16_000
+_PIECE = 65_536
+_PIPE_PIECES = 16
 PATIENCE_SECONDS = 0.5
 """How long a child whose time is over may take to end itself, and again to write its stack, before it is killed."""
 
@@ -37,11 +39,13 @@ class _Child:
     is_late: bool = False
 
     def drain(self) -> bool:
-        """Read what it has printed; return whether more may come."""
+        """Read what it has printed, at most what a pipe holds; return whether more may come."""
         with contextlib.suppress(BlockingIOError):
-            while piece := os.read(self.output_fd, 65_536):
+            for _ in range(_PIPE_PIECES):  # no more, or one that prints for ever would keep the stem here
+                piece = os.read(self.output_fd, _PIECE)
+                if not piece:
+                    return False
                 self.output.add(piece)
-            return False
         return True
 
     def signal(self, number: int) -> None:
@@ -172,9 +176,7 @@ def main() -> None:
     become_subreaper()
     control = socket.socket(fileno=control_fd)
     os.set_inheritable(control.fileno(), False)
-    with contextlib.suppress(
-        BrokenPipeError, ConnectionError
-    ):  # the importer has gone while it was told something
+    with contextlib.suppress(ConnectionError):  # the importer has gone while it was told something
         Stem(control).serve()
 
 

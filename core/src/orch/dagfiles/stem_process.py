@@ -26,13 +26,11 @@ class StemProcess:
     def __init__(self, config: StemConfig) -> None:
         self._control, theirs = socket.socketpair()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "orch.dagfiles.stem", str(theirs.fileno()), str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                env=_environment(os.environ),
-                start_new_session=True,
-            )
+            try:
+                self._process = _start(theirs.fileno())
+            except OSError:
+                self._control.close()
+                raise
         self._lines = Lines()
         self._control.sendall(to_line(config))
         self.used_at = time.monotonic()
@@ -71,6 +69,16 @@ class StemProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+
+def _start(control_fd: int) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "orch.dagfiles.stem", str(control_fd), str(os.getpid())],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[control_fd],
+        env=_environment(os.environ),
+        start_new_session=True,
+    )
 
 
 def _environment(own: Mapping[str, str]) -> dict[str, str]:

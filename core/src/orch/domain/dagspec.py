@@ -66,8 +66,9 @@ class DagSpec:
     start_date: datetime | None = None
     end_date: datetime | None = None
     catchup: bool = False
-    max_active_tasks: int = 16
-    max_active_runs: int = 16
+    max_active_tasks: int | None = None
+    """None leaves it to the settings, as for the runs."""
+    max_active_runs: int | None = None
     tags: tuple[str, ...] = ()
     is_paused_upon_creation: bool = False
     doc: str = ""

@@ -30,6 +30,9 @@ REASONS: dict[str, ReasonText] = {
     "pool_full": ReasonText(
         "All slots of its pool are taken.", "Wait for a slot, or give the pool more slots."
     ),
+    "pool_missing": ReasonText(
+        "Its pool does not exist, so it has no slots.", "Create the pool, or name another one in `pool=`."
+    ),
     "max_active_tasks": ReasonText(
         "The DAG runs as many tasks as it may run at once.",
         "Wait for one to end, or raise `max_active_tasks` of the DAG.",
@@ -51,7 +54,6 @@ REASONS: dict[str, ReasonText] = {
         "Its worker was lost; it is sent again without using a try.", "Nothing to do."
     ),
     "handed_back": ReasonText("Its worker was told to stop and handed it back.", "Nothing to do."),
-    "executor_disowned": ReasonText("The executor lost it; it is sent again.", "Nothing to do."),
     "running": ReasonText("It is running.", "See its log with `orch task-log`."),
     # ended
     "skipped_by_trigger_rule": ReasonText("Its trigger rule can no longer hold.", "See its upstream tasks."),
@@ -74,4 +76,4 @@ REASONS: dict[str, ReasonText] = {
         "Its worker was lost too often.", "See what ends the workers: memory, machine, orders."
     ),
 }
-"""Each code is created and asserted by a test (tests/integration/test_reasons.py)."""
+"""Each code is made and asserted by a test (tests/integration/test_waiting.py)."""

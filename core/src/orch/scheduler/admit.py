@@ -18,6 +18,8 @@ def admit_waiting(context: SchedulerContext, tx: Tx, changes: Changes) -> int:
         return 0
     sizes = limits.sizes(tx)
     free = free_slots(sizes, limits.used(tx))
+    # a pool that does not exist has no slots: no task runs without the limit that it names
+    free |= {("pool", pool): 0 for _, _, pool, _ in groups if ("pool", pool) not in sizes}
     batch = context.settings.scheduler.batch
     candidates, saturated = _candidates(context, tx, groups, free, batch)
     admission = admit(candidates, free, batch)

@@ -203,7 +203,9 @@ def translate(error: Exception) -> StoreError:
     if "full" in text:
         return StoreFull()
     if "disk I/O" in text:
-        return StoreFull(f"the disk of the database cannot be written ({text}); is it full? orch goes on by itself")
+        return StoreFull(
+            f"the disk of the database cannot be written ({text}); is it full? orch goes on by itself"
+        )
     if "readonly" in text or "read-only" in text:
         return StoreReadOnly()
     if isinstance(error, sqlite3.IntegrityError):

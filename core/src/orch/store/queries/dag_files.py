@@ -19,6 +19,14 @@ class FileProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class DagLimits:
+    """The limits of DAGs that do not name their own."""
+
+    max_active_tasks: int = 16
+    max_active_runs: int = 16
+
+
+@dataclass(frozen=True, slots=True)
 class ParsedDag:
     """One DAG as its file declares it now."""
 
@@ -49,6 +57,7 @@ class ParsedFile:
     seconds: float = 0.0
     stored_ahead: tuple[str, ...] = ()
     """Ids of further DAGs of the file, which earlier transactions have registered."""
+    default_limits: DagLimits = DagLimits()
 
     @property
     def dag_ids(self) -> list[str]:

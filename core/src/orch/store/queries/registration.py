@@ -9,7 +9,8 @@ from orch.domain.dagspec import DagSpec
 from orch.store.engine import Tx
 from orch.store.queries import limits
 from orch.store.queries.cursors import UNKNOWN
-from orch.store.queries.dag_files import ParsedDag, ParsedFile
+from orch.store.queries.dag_files import DagLimits, ParsedDag, ParsedFile
+from orch.store.reader import ReadTx
 
 
 def register_files(tx: Tx, files: Sequence[ParsedFile]) -> list[str]:
@@ -36,6 +37,28 @@ def register_dags(tx: Tx, file: ParsedFile, dags: Iterable[ParsedDag]) -> list[s
     `register_files` does it for all; a file with very many is spread over several transactions with this.
     """
     return [dag.spec.dag_id for dag in dags if _register_dag(tx, file, dag)]
+
+
+def outdated_limits(tx: ReadTx, default: DagLimits) -> list[tuple[str, str, int]]:
+    """Return (kind, dag id, size) where a DAG names no limit of its own and has another one than the settings say."""
+    return [
+        (kind, dag_id, size)
+        for kind, column, size in (
+            ("dag_tasks", "max_active_tasks", default.max_active_tasks),
+            ("dag_runs", "max_active_runs", default.max_active_runs),
+        )
+        for (dag_id,) in tx.rows(
+            "SELECT d.dag_id FROM dag d JOIN limit_row l ON l.kind = ? AND l.name = d.dag_id"
+            f" WHERE d.{column} IS NULL AND l.size <> ?",
+            (kind, size),
+        )
+    ]
+
+
+def set_limits(tx: Tx, sizes: Iterable[tuple[str, str, int]]) -> None:
+    """Set these limits: (kind, name, size)."""
+    for kind, name, size in sizes:
+        limits.set_size(tx, kind, name, size)
 
 
 def store_stat_keys(tx: Tx, keys: Mapping[str, str]) -> None:
@@ -68,8 +91,9 @@ def _register_dag(tx: Tx, file: ParsedFile, dag: ParsedDag) -> bool:
         return False
     assignments = ", ".join(f"{column.strip()} = ?" for column in _DAG_COLUMNS.split(","))
     tx.many(f"UPDATE dag SET {assignments}, updated_at = ? WHERE id = ?", [(*wanted, tx.now, dag_pk)])
-    limits.set_size(tx, "dag_tasks", spec.dag_id, spec.max_active_tasks)
-    limits.set_size(tx, "dag_runs", spec.dag_id, spec.max_active_runs)
+    default = file.default_limits
+    limits.set_size(tx, "dag_tasks", spec.dag_id, spec.max_active_tasks or default.max_active_tasks)
+    limits.set_size(tx, "dag_runs", spec.dag_id, spec.max_active_runs or default.max_active_runs)
     _set_cursor(tx, dag_pk, spec)
     return True
 

@@ -42,6 +42,8 @@ class RunFacts:
     is_paused: bool = False
     saturated: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     """(kind, name) of each limit that somebody waits for, with since when."""
+    pools: frozenset[str] = frozenset({"default"})
+    """The pools that exist."""
 
 
 def facts_of(tx: ReadTx, run: RunRow, spec: DagSpec, tasks: Sequence[TaskInstanceRow]) -> RunFacts:
@@ -49,7 +51,8 @@ def facts_of(tx: ReadTx, run: RunRow, spec: DagSpec, tasks: Sequence[TaskInstanc
     ((paused,),) = tx.rows("SELECT is_paused FROM dag WHERE dag_id = ?", (run.dag_id,))
     limits = tx.rows("SELECT kind, name, saturated_since FROM limit_row WHERE saturated_since IS NOT NULL")
     saturated = {(kind, name): from_micros(since) for kind, name, since in limits}
-    return RunFacts(run, spec, tasks, bool(paused), saturated)
+    pools = frozenset(name for (name,) in tx.rows("SELECT name FROM limit_row WHERE kind = 'pool'"))
+    return RunFacts(run, spec, tasks, bool(paused), saturated, pools)
 
 
 def wait_of_run(tx: ReadTx, facts: RunFacts) -> Wait | None:
@@ -66,8 +69,8 @@ def wait_of_run(tx: ReadTx, facts: RunFacts) -> Wait | None:
 def wait_of_task(tx: ReadTx, facts: RunFacts, task: TaskInstanceRow) -> Wait | None:
     """Return why a task instance is where it is, with what blocks it; None after a success."""
     wait = reason_of_task(facts, task)
-    if wait is None:
-        return None
+    if wait is None or wait.blocking:
+        return wait
     if wait.reason in _SATURATED_REASONS.values():
         return Wait(wait.reason, wait.since, _occupants(tx, facts.run, task, wait.reason))
     return Wait(wait.reason, wait.since, _blocking_upstream(facts, task, wait.reason))
@@ -93,6 +96,8 @@ _DEFAULT_REASONS: Mapping[str, str] = {TaskState.QUEUED: "awaiting_worker", Task
 def _wait_for_admission(facts: RunFacts, task: TaskInstanceRow) -> Wait:
     if facts.is_paused:
         return Wait("dag_paused", task.state_since)
+    if task.pool not in facts.pools:
+        return Wait("pool_missing", task.state_since, (task.pool,))
     names = {"dag_tasks": facts.run.dag_id, "pool": task.pool, "executor": task.executor}
     for kind, name in names.items():
         if (since := facts.saturated.get((kind, name))) is not None:

@@ -91,8 +91,12 @@ def upgrade() -> None:
         sa.Column(
             "is_missing", sa.Boolean(), server_default=sa.text("0"), nullable=False, comment="file gone"
         ),
-        sa.Column("max_active_runs", sa.Integer(), server_default="16", nullable=False),
-        sa.Column("max_active_tasks", sa.Integer(), server_default="16", nullable=False),
+        sa.Column(
+            "max_active_runs", sa.Integer(), nullable=True, comment="null: the default of the settings"
+        ),
+        sa.Column(
+            "max_active_tasks", sa.Integer(), nullable=True, comment="null: the default of the settings"
+        ),
         sa.Column(
             "current_version_id",
             sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
