@@ -1,5 +1,6 @@
 """A home and a dags folder of one test, and a real `orch up` on them whose lines can be waited for."""
 
+import contextlib
 import json
 import os
 import re
@@ -70,10 +71,10 @@ class Up:
     def kill_everything(self) -> None:
         """End the whole tree by SIGKILL, in one blow and without any chance to clean up."""
         pids = [self.process.pid, *descendants(self.process.pid)]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):  # the death of its parent may come first
+                    os.kill(pid, number)
         self.process.wait(10)
         while self._read(10.0):
             continue

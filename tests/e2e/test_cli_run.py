@@ -80,17 +80,6 @@ def gate(site: Site, monkeypatch: pytest.MonkeyPatch):
     return site
 
 
-def start(site: Site, *args: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [ORCH, *args],
-        cwd=site.folder,
-        env=site.environment(GATE=str(site.folder)),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
 def wait_until_begun(site: Site) -> None:
     assert (site.folder / "here").read_text() == "x"
 
@@ -129,9 +118,9 @@ def test_conf_run_id_and_date_reach_the_run(site):
     assert (run["run_id"], run["logical_date"]) == ("mine", "2024-02-03T00:00:00.000000+00:00")
 
 
-def test_no_process_of_its_own_engine_is_left(site):
+def test_no_process_of_its_own_engine_is_left(site, start):
     site.dag("pair", PAIR)
-    process = start(site, "run", "pair")
+    process = start("run", "pair")
     ends: dict[int, int | None] = {}
     assert process.stdout is not None
     for _ in process.stdout:
@@ -211,10 +200,10 @@ def test_a_changed_file_is_seen_by_the_next_run(site):
     assert "3 tasks" in site.orch("run", "pair").stdout
 
 
-def test_it_joins_a_server_instead_of_bringing_its_own(gate):
+def test_it_joins_a_server_instead_of_bringing_its_own(gate, start):
     up = gate.up(GATE=str(gate.folder))
     up.wait_for("^ready")
-    process = start(gate, "run", "gate")
+    process = start("run", "gate")
     wait_until_begun(gate)
     assert descendants(process.pid) == []
     up.wait_for("^run gate .* running$")
@@ -223,10 +212,10 @@ def test_it_joins_a_server_instead_of_bringing_its_own(gate):
     assert process.returncode == 0
 
 
-def test_when_the_server_leaves_it_goes_on_by_itself(gate):
+def test_when_the_server_leaves_it_goes_on_by_itself(gate, start):
     up = gate.up(GATE=str(gate.folder))
     up.wait_for("^ready")
-    process = start(gate, "run", "gate")
+    process = start("run", "gate")
     wait_until_begun(gate)
     up.kill_everything()
     wait_until_begun(gate)  # the second attempt, by the engine of `orch run`
@@ -237,9 +226,9 @@ def test_when_the_server_leaves_it_goes_on_by_itself(gate):
     assert out.splitlines()[-1] == "wait: through"
 
 
-def test_two_runs_at_once_each_bring_their_own_engine(gate):
+def test_two_runs_at_once_each_bring_their_own_engine(gate, start):
     gate.dag("pair", PAIR)
-    waiting = start(gate, "run", "gate")
+    waiting = start("run", "gate")
     wait_until_begun(gate)
     assert gate.orch("run", "pair").returncode == 0
     open_gate(gate)
@@ -247,8 +236,8 @@ def test_two_runs_at_once_each_bring_their_own_engine(gate):
     assert waiting.returncode == 0
 
 
-def test_ctrl_c_stops_and_the_next_server_ends_the_run(gate):
-    process = start(gate, "run", "gate")
+def test_ctrl_c_stops_and_the_next_server_ends_the_run(gate, start):
+    process = start("run", "gate")
     wait_until_begun(gate)
     process.send_signal(signal.SIGINT)
     out = end_of(process)
@@ -264,10 +253,10 @@ def test_ctrl_c_stops_and_the_next_server_ends_the_run(gate):
     assert (task["state"], task["try_number"]) == ("success", 1)
 
 
-def test_ctrl_c_in_a_joined_run_leaves_it_to_the_server(gate):
+def test_ctrl_c_in_a_joined_run_leaves_it_to_the_server(gate, start):
     up = gate.up(GATE=str(gate.folder))
     up.wait_for("^ready")
-    process = start(gate, "run", "gate")
+    process = start("run", "gate")
     wait_until_begun(gate)
     process.send_signal(signal.SIGINT)
     assert "goes on in `orch up`" in end_of(process)
@@ -277,8 +266,8 @@ def test_ctrl_c_in_a_joined_run_leaves_it_to_the_server(gate):
 
 
 @pytest.mark.parametrize("role", ["scheduler", "worker"])
-def test_a_killed_component_of_its_engine_is_told_and_started_again(gate, role):
-    process = start(gate, "run", "gate")
+def test_a_killed_component_of_its_engine_is_told_and_started_again(gate, role, start):
+    process = start("run", "gate")
     wait_until_begun(gate)
     os.kill(_component(gate, role), signal.SIGKILL)
     if role == "worker":
@@ -294,8 +283,8 @@ def _component(site: Site, role: str) -> int:
     return int(lock.read_text())
 
 
-def test_a_reader_that_leaves_ends_the_command_but_not_the_run(gate):
-    process = start(gate, "run", "gate")
+def test_a_reader_that_leaves_ends_the_command_but_not_the_run(gate, start):
+    process = start("run", "gate")
     wait_until_begun(gate)
     assert process.stdout is not None
     process.stdout.close()

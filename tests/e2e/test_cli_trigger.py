@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import pytest
-from tests.e2e.site import ORCH, Site
+from tests.e2e.site import ORCH
 
 pytestmark = pytest.mark.e2e
 
@@ -77,21 +77,11 @@ def test_the_same_key_again_prints_the_same_run(site):
     assert len(site.json("list-runs", "pair")) == 1
 
 
-def test_many_triggers_at_once_make_a_run_each(site):
+def test_many_triggers_at_once_make_a_run_each(site, start):
     site.dag("pair", PAIR)
     assert site.orch("list-dags").returncode == 0
-    triggers = [
-        subprocess.Popen(
-            [ORCH, "trigger", "pair"],
-            cwd=site.folder,
-            env=site.environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        for _ in range(6)
-    ]
-    names = {process.communicate(timeout=60)[0].strip() for process in triggers}
+    triggers = [start("trigger", "pair") for _ in range(6)]
+    names = {process.communicate(timeout=60)[0].split()[0] for process in triggers}
     assert [process.returncode for process in triggers] == [0] * 6
     assert {run["run_id"] for run in site.json("list-runs", "pair")} == names
     assert len(names) == 6
@@ -126,26 +116,19 @@ def test_a_dag_in_a_fresh_home_is_listed_and_drawn_without_a_server(site):
     assert "second" in site.orch("show", "pair").stdout
 
 
-def test_task_log_follows_a_running_task_to_its_end(site: Site):
+def test_task_log_follows_a_running_task_to_its_end(site, start):
     site.dag("gate", GATE)
     for name in ("here", "go"):
         os.mkfifo(site.folder / name)
     site.up(GATE=str(site.folder)).wait_for("^ready")
     site.orch("trigger", "gate")
     assert (site.folder / "here").read_text() == "x"
-    follower = subprocess.Popen(
-        [ORCH, "task-log", "gate", "wait", "--follow"],
-        cwd=site.folder,
-        env=site.environment(),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    follower = start("task-log", "gate", "wait", "--follow")
     assert follower.stdout is not None
     assert follower.stdout.readline().endswith("before\n")
     (site.folder / "go").write_text("go")
     assert follower.stdout.read().endswith("after\n")
     assert follower.wait(30) == 0
-    follower.stdout.close()
 
 
 def test_list_runs_into_a_closed_pipe_is_silent(site):

@@ -18,7 +18,13 @@ from orch.cli.main import cli
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+OTHER_PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(ROOT.glob("core/README.md")),
+    *sorted(ROOT.glob("providers/*/README.md")),
+]
+PAGES = [*OTHER_PAGES, *sorted(DOCS.rglob("*.md"))]
 ADRS = sorted((DOCS / "adr").glob("*.md"))
 ADR_SECTIONS = ["Context", "Decision", "Consequences"]
 
