@@ -152,6 +152,15 @@ def test_tasks_of_a_killed_host_fail_and_the_next_get_a_new_one(worker: Harness)
     assert worker.run("quick")["kind"] == "success"
 
 
+def test_a_daemon_of_a_task_dies_with_the_host(worker: Harness) -> None:
+    worker.write_dag(DAEMON)
+    worker.queue("daemon_and_wait")
+    watched = open_pidfds([int(worker.next_signal()), int(worker.next_signal())])
+    os.kill(*worker.children(), signal.SIGKILL)
+    assert worker.wait_for("report", task="daemon_and_wait")["kind"] == "failed"
+    assert all_ended(watched, 1.0)
+
+
 def test_everything_dies_with_a_killed_worker(worker: Harness) -> None:
     worker.write_dag(DAEMON + WAITS)
     worker.queue("daemon_and_wait", "waits")

@@ -79,7 +79,7 @@ def test_what_was_printed_right_before_the_end_is_in_the_log(worker: Harness) ->
     )
     report = worker.run("prints")
     assert worker.log_text(report, "stdout") == "no newline, no flush"
-    assert worker.log_text(report, "stderr") .replace("\n", "") == "y" * 500_000
+    assert worker.log_text(report, "stderr").replace("\n", "") == "y" * 500_000
 
 
 def test_a_leftover_that_goes_on_writing_does_not_hold_up_the_report(worker: Harness) -> None:

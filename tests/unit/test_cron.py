@@ -244,6 +244,35 @@ def test_the_calendar_ends() -> None:
             assert result is None or result.year in (1, 9999)
 
 
+@pytest.mark.parametrize(
+    ("zone", "first", "last"),
+    [
+        ("UTC", "0001-01-02T00:00", "9999-12-31T00:00"),
+        ("Asia/Tokyo", "0001-01-01T14:41:01", "9999-12-30T15:00"),
+        ("America/New_York", "0001-01-02T04:56:02", "9999-12-31T05:00"),
+    ],
+)
+def test_the_outermost_days_are_searched_as_far_as_utc_and_the_wall_both_have_them(
+    zone: str, first: str, last: str
+) -> None:
+    daily, info = CronExpression.parse("@daily"), ZoneInfo(zone)
+    for start in (datetime.min.replace(tzinfo=UTC), datetime.min.replace(tzinfo=info)):
+        assert next_tick(daily, start, info) == utc(first)
+    for end in (datetime.max.replace(tzinfo=UTC), datetime.max.replace(tzinfo=info)):
+        assert previous_tick(daily, end, info) == utc(last)
+    assert next_tick(daily, utc(last) - timedelta(seconds=1), info) == utc(last)
+    assert next_tick(daily, utc(last), info) is None
+    assert previous_tick(daily, utc(first) + timedelta(seconds=1), info) == utc(first)
+
+
+def test_a_time_matches_or_not() -> None:
+    expression = CronExpression.parse("30 9 * * MON")
+    assert expression.matches(at("2024-01-01T09:30"))
+    assert not expression.matches(at("2024-01-01T09:30:01"))
+    assert not expression.matches(at("2024-01-02T09:30"))
+    assert CronExpression.parse("@daily").matches(datetime.min)
+
+
 def test_a_wall_clock_search_wants_no_zone_and_a_tick_search_does() -> None:
     expression = CronExpression.parse("@daily")
     calls: list[Callable[[], object]] = [

@@ -1,12 +1,12 @@
 """Cron: the instants at which an expression ticks in a time zone, clock changes included."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import MINYEAR, UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from orch.domain.cron_expression import CronExpression
 from orch.domain.cron_text import CronError
-from orch.domain.cron_zone import NEAR, ONE_SECOND, ZoneClock
+from orch.domain.cron_zone import LAST, NEAR, ONE_SECOND, ZoneClock
 from orch.errors import BadInput
 
 __all__ = ["CronError", "CronExpression", "DstRule", "next_tick", "previous_tick"]
@@ -34,7 +34,7 @@ def next_tick(
 ) -> datetime | None:
     """Return the first tick later than the aware time `after`, in UTC.
 
-    None when there is none until the year 9999, whose last days are not searched.
+    None when there is none in the years 1 to 9999, as both UTC and the wall count them.
     """
     try:
         tick = _Ticks.of(expression, zone, dst).after(_naive_utc(after))
@@ -48,7 +48,7 @@ def previous_tick(
 ) -> datetime | None:
     """Return the last tick earlier than the aware time `before`, in UTC.
 
-    None when there is none since the year 1, whose first days are not searched.
+    None when there is none in the years 1 to 9999, as both UTC and the wall count them.
     """
     try:
         tick = _Ticks.of(expression, zone, dst).before(_naive_utc(before))
@@ -78,14 +78,14 @@ class _Ticks:
         return cls(expression, ZoneClock(zone), makes_up, repeats=literal)
 
     def after(self, moment: datetime) -> datetime | None:
-        at = moment.replace(microsecond=0)
+        at = self.clock.nearest_shown(moment.replace(microsecond=0))
         offset = self.clock.offset(at)
         while True:
             wall = self.expression.next_after(at + offset)
             if wall is None:
                 return None
             tick = wall - offset
-            change = self.clock.first_change(at, offset, min(tick, at + NEAR))
+            change = self.clock.first_change(at, offset, at + min(tick - at, NEAR))
             if change:
                 before, offset = offset, self.clock.offset(change)
                 if self._is_made_up_for(change, before, offset):
@@ -100,14 +100,14 @@ class _Ticks:
                 return tick
 
     def before(self, moment: datetime) -> datetime | None:
-        at = moment + timedelta(microseconds=-moment.microsecond % 1_000_000)
+        at = self.clock.nearest_shown(_whole_second_from(moment))
         offset = self.clock.offset(at - ONE_SECOND)
         while True:
             wall = self.expression.previous_before(at + offset)
             if wall is None:
                 return None
             tick = wall - offset
-            change = self.clock.last_change(at, offset, max(tick, at - NEAR))
+            change = self.clock.last_change(at, offset, at - min(at - tick, NEAR))
             if change:
                 after, offset = offset, self.clock.offset(change - ONE_SECOND)
                 if self._is_made_up_for(change, offset, after):
@@ -136,4 +136,12 @@ class _Ticks:
 def _naive_utc(moment: datetime) -> datetime:
     if moment.utcoffset() is None:
         raise BadInput(f"{moment} has no time zone; ticks are searched from an aware time")
-    return moment.astimezone(UTC).replace(tzinfo=None)
+    try:
+        return moment.astimezone(UTC).replace(tzinfo=None)
+    except OverflowError:  # the wall shows a year that UTC has not reached yet, or has left
+        return datetime.min if moment.year == MINYEAR else LAST
+
+
+def _whole_second_from(moment: datetime) -> datetime:
+    floor = moment.replace(microsecond=0)
+    return floor if floor in (moment, LAST) else floor + ONE_SECOND

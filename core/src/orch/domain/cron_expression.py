@@ -60,6 +60,11 @@ class CronExpression:
         """The expression in English words."""
         return describe(self.fields)
 
+    def matches(self, wall: datetime) -> bool:
+        """Whether the naive wall-clock time `wall` is a match."""
+        _require_naive(wall)
+        return self._seek(wall, forward=True) == wall
+
     def next_after(self, after: datetime) -> datetime | None:
         """The first match later than the naive wall-clock time `after`, or None past the year 9999."""
         _require_naive(after)

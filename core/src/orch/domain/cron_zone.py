@@ -5,9 +5,12 @@ Instants are naive datetimes in UTC here, in whole seconds.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import MAXYEAR, MINYEAR, UTC, datetime, timedelta, tzinfo
 
 ONE_SECOND = timedelta(seconds=1)
+
+LAST = datetime.max.replace(microsecond=0)
+"""The last whole second of the calendar."""
 
 NEAR = timedelta(days=2)
 """A stretch of time that holds at most one change of offset and is longer than any change.
@@ -26,6 +29,18 @@ class ZoneClock:
     def offset(self, at: datetime) -> timedelta:
         """What to add to an instant to get the time on the wall."""
         return self._wall(at).replace(tzinfo=None) - at
+
+    def nearest_shown(self, at: datetime) -> datetime:
+        """The instant itself, or the nearest one at which the wall shows a year from 1 to 9999."""
+        if MINYEAR < at.year < MAXYEAR:
+            return at
+        try:
+            self._wall(at)
+        except OverflowError:
+            if at.year == MINYEAR:
+                return datetime.min - self.offset(datetime.min + NEAR)
+            return LAST - self.offset(LAST - NEAR)
+        return at
 
     def first_change(self, at: datetime, offset: timedelta, until: datetime) -> datetime | None:
         """The first instant after `at`, up to `until`, without the `offset` that holds just after `at`."""

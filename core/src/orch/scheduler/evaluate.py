@@ -7,7 +7,6 @@ from dataclasses import replace
 from orch.clock import from_micros, monotonic, to_micros
 from orch.domain.decide import Decision, decide
 from orch.domain.run_view import RunView
-from orch.domain.states import TERMINAL
 from orch.errors import StoreError
 from orch.failpoints import FailpointError
 from orch.scheduler.admit import admit_waiting
@@ -105,8 +104,7 @@ class Evaluator:
             row = rows[ti_id]
             if row.state is not move.old:
                 continue
-            ended_at = tx.now if move.new in TERMINAL else row.ended_at
-            to = replace(row, state=move.new, reason=move.reason, detail=None, due_at=None, ended_at=ended_at)
+            to = replace(row, state=move.new, reason=move.reason, detail=None, due_at=None)
             moves.append(TaskMove(row, to))
         won = move_tasks(tx, moves, self._context.by)
         for row in won:

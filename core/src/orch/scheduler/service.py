@@ -23,7 +23,7 @@ from orch.scheduler.rescue import Rescuer
 from orch.scheduler.send import send
 from orch.settings import Settings
 from orch.store.engine import Store
-from orch.store.queries import cursors, processes, runs
+from orch.store.queries import cursors, limits, processes, runs
 from orch.store.queries.processes import ProcessInfo
 
 log = logging.getLogger("orch.scheduler")
@@ -137,6 +137,16 @@ class Scheduler:
         )
         with self._store.write("register_process") as tx:
             processes.register(tx, info)
+            for spec in self.context.plugins.executors.values():
+                if (
+                    spec.parallelism is not None
+                ):  # a limit of the executor itself, whatever its workers could do
+                    limits.set_size(
+                        tx,
+                        "executor",
+                        spec.name,
+                        spec.effective_parallelism(self._settings.worker.parallelism),
+                    )
         self._registered = True
         self._find_workers()
 

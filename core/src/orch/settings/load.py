@@ -4,7 +4,6 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from orch.errors import ConfigurationError, nearest
 from orch.settings.convert import absolute, from_text, from_toml
@@ -113,6 +112,8 @@ def _check(found: Mapping[str, _Found]) -> None:
 def _check_zone(zone: _Found) -> None:
     if zone.value == "UTC":
         return  # known even where no time zone database is installed
+    from zoneinfo import ZoneInfo  # late: it takes milliseconds, and most commands have no other use for it
+
     try:
         ZoneInfo(zone.value)
     except (KeyError, ValueError, OSError):

@@ -25,15 +25,15 @@ def rescue_attempts(tx: Tx, lost: Sequence[AttemptRow], by_id: str, infra_loss_l
         for row in runs.task_rows(tx, list(epochs))
         if row.state is TaskState.RUNNING and row.epoch == epochs[row.id]
     ]
-    moves = [TaskMove(row, _after_loss(row, tx.now, infra_loss_limit)) for row in rows]
+    moves = [TaskMove(row, _after_loss(row, infra_loss_limit)) for row in rows]
     won = move_tasks(tx, moves, By(Actor.RESCUE, by_id))
     attempts.end(tx, [AttemptEnd(row.ti_id, row.epoch, "lost") for row in lost])
     runs.wake(tx, [(row.run_pk, row.id) for row in won])
     return won
 
 
-def _after_loss(row: TaskRow, now: int, limit: int) -> TaskRow:
+def _after_loss(row: TaskRow, limit: int) -> TaskRow:
     lost = replace(row, epoch=row.epoch + 1, infra_losses=row.infra_losses + 1, next_try=row.try_number)
     if lost.infra_losses >= limit:
-        return replace(lost, state=TaskState.FAILED, reason="infra_losses_used_up", ended_at=now)
+        return replace(lost, state=TaskState.FAILED, reason="infra_losses_used_up")
     return replace(lost, state=TaskState.SCHEDULED, reason="infrastructure_loss")

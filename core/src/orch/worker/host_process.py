@@ -277,7 +277,10 @@ def stat_of(path: Path) -> tuple[int, int, int] | None:
 
 
 def _kill_orphan(pid: int) -> None:
-    """Kill a dead host's task process, group and all. Its id is still its own: only this worker can reap it."""
+    """Kill a dead host's task process, group and all, before its end is reported.
+
+    The kernel does the same to the process alone. Its id is still its own: only this worker can reap it.
+    """
     for send in (os.killpg, os.kill):
         with suppress(ProcessLookupError, PermissionError):
             send(pid, signal.SIGKILL)
