@@ -6,14 +6,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from tests.benchmarks.server import ORCH, Server, serve
 from tests.integration.harness import Engine
 
+from orch.domain.cron import CronExpression, next_tick, previous_tick
 from orch.domain.dagspec import DagSpec, TaskSpec
 
 Figures = dict[str, float | int]
@@ -176,6 +178,28 @@ def dag_files(files: int = 500, tasks: int = 10) -> Figures:
     return {"cold_seconds": round(cold, 2), "unchanged_seconds": round(unchanged, 4)}
 
 
+def cron(rounds: int = 2000) -> Figures:
+    """Median time of one search: from today, from 30 years later, and for a tick that is 40 years away."""
+    zone = ZoneInfo("Europe/Berlin")
+    today, later = datetime(2024, 5, 17, 13, 14, tzinfo=UTC), datetime(2054, 5, 17, 13, 14, tzinfo=UTC)
+    figures: Figures = {}
+    for name, text in CRON.items():
+        expression = CronExpression.parse(text)
+        for when, after in (("near", today), ("in_30_years", later)):
+            figures[f"{name}_{when}_us"] = _median_micros(next_tick, rounds, expression, after, zone)
+    rare, far = CronExpression.parse("0 0 * 2 MON#5"), datetime(2072, 3, 1, tzinfo=UTC)
+    assert next_tick(rare, far, zone) == datetime(2112, 2, 28, 23, tzinfo=UTC)
+    return figures | {
+        "40_years_ahead_us": _median_micros(next_tick, rounds, rare, far, zone),
+        "40_years_back_us": _median_micros(
+            previous_tick, rounds, rare, datetime(2112, 2, 1, tzinfo=UTC), zone
+        ),
+        "parse_us": _median_micros(CronExpression.parse, rounds, CRON["work_days"]),
+    }
+
+
+CRON = {"every_5_minutes": "*/5 * * * *", "work_days": "0 6 * * MON-FRI", "leap_day": "0 0 29 2 *"}
+
 CASES: dict[str, Callable[[], Figures]] = {
     "start_up": start_up,
     "hop": hop,
@@ -184,6 +208,7 @@ CASES: dict[str, Callable[[], Figures]] = {
     "dag_files": dag_files,
     "idle": idle,
     "chains": chains,
+    "cron": cron,
 }
 
 
@@ -217,6 +242,16 @@ def _moment(text: str) -> datetime:
 def _percentile(values: list[float], percent: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+
+
+def _median_micros(function: Callable[..., object], rounds: int, *arguments: object) -> float:
+    function(*arguments)
+    spans = []
+    for _ in range(rounds):
+        started = time.perf_counter_ns()
+        function(*arguments)
+        spans.append(time.perf_counter_ns() - started)
+    return round(statistics.median(spans) / 1000, 1)
 
 
 def _median(measure: Callable[[], float]) -> float:

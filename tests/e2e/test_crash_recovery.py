@@ -60,8 +60,11 @@ IN_ITS_OWN_TEST = {"send.begin", "send.before_commit", "send.after_commit"}
 """Only an executor with an inventory of its own makes this transaction: tests/integration/test_send.py."""
 BEFORE_THE_COMPONENTS = "migrate"
 """`orch up` makes this transaction itself, when it brings the database to this code."""
-OF_A_COMMAND = {"audit.begin", "audit.before_commit", "audit.after_commit"}
-"""Made by a command that is refused: a test of its own."""
+OF_A_REFUSED_COMMAND = {"audit.begin", "audit.before_commit", "audit.after_commit"}
+OF_THE_PAUSE_COMMAND = {"pause.begin", "pause.before_commit", "pause.after_commit"}
+OF_THE_POOLS_COMMAND = {"pool.begin", "pool.before_commit", "pool.after_commit"}
+OF_A_COMMAND = OF_A_REFUSED_COMMAND | OF_THE_PAUSE_COMMAND | OF_THE_POOLS_COMMAND
+"""Made by commands and by no component: tests of their own."""
 
 
 @pytest.mark.parametrize("failpoint", sorted(set(FAILPOINTS) - IN_ITS_OWN_TEST - OF_A_COMMAND))
@@ -90,7 +93,26 @@ def test_a_kill_at_any_failpoint_costs_nothing(site, failpoint):
     assert run["state"] == "success"
 
 
-@pytest.mark.parametrize("failpoint", sorted(OF_A_COMMAND))
+@pytest.mark.parametrize("failpoint", sorted(OF_THE_PAUSE_COMMAND))
+def test_a_killed_pause_has_happened_whole_or_not_at_all(site, failpoint):
+    site.dag("crash", CRASH)
+    armed = {"ORCH_TESTING": "1", "ORCH_FAILPOINT": f"{failpoint}:kill"}
+    assert site.orch("pause", "crash", **armed).returncode == -signal.SIGKILL
+    (dag,) = site.json("list-dags")
+    assert dag["is_paused"] is (failpoint == "pause.after_commit")
+    assert site.orch("pause", "crash").returncode == 0
+    assert site.json("list-dags")[0]["is_paused"] is True
+
+
+@pytest.mark.parametrize("failpoint", sorted(OF_THE_POOLS_COMMAND))
+def test_a_killed_change_of_a_pool_has_happened_whole_or_not_at_all(site, failpoint):
+    armed = {"ORCH_TESTING": "1", "ORCH_FAILPOINT": f"{failpoint}:kill"}
+    assert site.orch("pools", "set", "db", "2", **armed).returncode == -signal.SIGKILL
+    names = [row["pool"] for row in site.json("pools", "list")]
+    assert ("db" in names) is (failpoint == "pool.after_commit")
+
+
+@pytest.mark.parametrize("failpoint", sorted(OF_A_REFUSED_COMMAND))
 def test_a_command_killed_while_it_notes_its_refusal_has_done_nothing(site, failpoint):
     site.dag("crash", CRASH.replace("@once", "@yearly"))
     assert site.orch("run", "crash", "--run-id", "taken").returncode == 0

@@ -156,7 +156,8 @@ def test_a_daemon_of_a_task_dies_with_the_host(worker: Harness) -> None:
     worker.write_dag(DAEMON)
     worker.queue("daemon_and_wait")
     watched = open_pidfds([int(worker.next_signal()), int(worker.next_signal())])
-    os.kill(*worker.children(), signal.SIGKILL)
+    (host,) = worker.children()
+    os.kill(host, signal.SIGKILL)
     assert worker.wait_for("report", task="daemon_and_wait")["kind"] == "failed"
     assert all_ended(watched, 1.0)
 

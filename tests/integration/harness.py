@@ -20,7 +20,7 @@ from orch.settings import Settings, load_settings
 from orch.store import migrate
 from orch.store.engine import Store
 from orch.store.execution import AttemptReport, Claimed, Execution
-from orch.store.queries import limits, runs
+from orch.store.queries import limits, pauses, runs
 from orch.store.queries.processes import ProcessInfo
 from orch.store.queries.runs import CreatedRun, NewRun
 from orch.store.queries.transitions import By
@@ -91,6 +91,8 @@ class Engine:
             ).scalar_one()  # fmt: skip
             tx.conn.execute(sa.update(dag).where(dag.c.id == dag_pk).values(current_version_id=version))
             tx.conn.execute(sa.insert(schedule_cursor), {"dag_pk": dag_pk, "next_tick_at": 0})
+            if paused:
+                pauses.note(tx, spec.dag_id, is_paused=True)
             limits.set_size(tx, "dag_tasks", spec.dag_id, spec.max_active_tasks or 16)
             limits.set_size(tx, "dag_runs", spec.dag_id, spec.max_active_runs or 16)
 

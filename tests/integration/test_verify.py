@@ -93,6 +93,7 @@ BROKEN = {
         f"UPDATE ti_history SET at = at + 5000000 WHERE ti_id = {A_DONE} AND new = 'up_for_retry'",
     ],
     "I19": [f"UPDATE attempt SET outcome = 'lost' WHERE ti_id = {A_DONE}"],
+    "I23": ["INSERT INTO limit_history (kind, name, size, after_ti_seq, at) VALUES ('pause', 'd', 1, 0, 0)"],
     "I21": [
         f"UPDATE task_instance SET dag_version_id = 2 WHERE id = {A_DONE}",
         "UPDATE dag_version SET structure = replace(structure, '\"Test\"', '\"Other\"') WHERE id = 1",

@@ -146,7 +146,7 @@ def test_a_full_log_is_cut_off_with_a_mark(folder: Path) -> None:
     assert read_end(folder / NAME) == "failed"
 
 
-def test_a_full_disk_loses_lines_but_not_the_marks(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_full_disk_loses_lines_but_not_the_marks(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     log = new_log(folder)
     with disk_full_at(8_192):
         for number in range(200):
@@ -156,28 +156,28 @@ def test_a_full_disk_loses_lines_but_not_the_marks(folder: Path, capsys: pytest.
     assert texts(folder) == [f"line {number}" for number in range(len(texts(folder)))]
     assert texts(folder, "orch") == ["the rest is lost: File too large"]
     assert read_end(folder / NAME) == "success"
-    assert capsys.readouterr().err.count("\n") == 1
+    assert len(caplog.records) == 1
 
 
-def test_a_disk_without_any_room_is_named_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disk_without_any_room_is_named_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     log = new_log(folder)
     with disk_full_at(0):
         log.feed("stdout", b"line\n" * 10)
         log.note("more")
         log.close("success")
     assert list(read_log(folder / NAME)) == []
-    assert capsys.readouterr().err.count("\n") == 1
+    assert len(caplog.records) == 1
 
 
 def test_a_folder_that_cannot_be_made_costs_only_the_log(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "flow").write_text("a file in the place of the folder")
     log = new_log(tmp_path)
     log.feed("stdout", b"line\n")
     log.note("more")
     log.close("success")
-    assert "its task runs without a log" in capsys.readouterr().err
+    assert "its task runs without a log" in caplog.text
 
 
 def test_files_and_folders_are_for_their_owner(folder: Path) -> None:

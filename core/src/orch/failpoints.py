@@ -21,6 +21,8 @@ TRANSACTIONS = (
     "release_process",
     "migrate",
     "audit",
+    "pause",
+    "pool",
 )
 """Every kind of write transaction; each has three failpoints."""
 

@@ -149,25 +149,6 @@ class Spawner:
         return os.posix_spawn(sys.executable, [*command, "--task"], os.environ)
 
 
-def _ended_child() -> int | None:
-    try:
-        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return None
-    return found and found.si_pid
-
-
-def _signal_group(leader: int, number: int) -> None:
-    for send in (os.killpg, os.kill):  # a young task process leads no group yet
-        try:
-            send(leader, number)
-            break
-        except ProcessLookupError:
-            continue
-        except PermissionError:
-            break  # what is left runs as another user
-
-
 def host_command(fd: int, parent: int, dag_file: str, dags_folder: str) -> list[str]:
     """Return the command line of a host whose control socket is `fd`; `-P` keeps the working folder off its path."""
     places = ["--dag-file", dag_file, "--dags-folder", dags_folder]
@@ -185,6 +166,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.task:
         serve_task(wire, arguments.parent, _finder_or_reason(arguments), Failpoints.from_environment())
     return _serve(arguments, wire)
+
+
+def _ended_child() -> int | None:
+    try:
+        found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return None
+    return found and found.si_pid
+
+
+def _signal_group(leader: int, number: int) -> None:
+    for send in (os.killpg, os.kill):  # a young task process leads no group yet
+        try:
+            send(leader, number)
+            break
+        except ProcessLookupError:
+            continue
+        except PermissionError:
+            break  # what is left runs as another user
 
 
 def _serve(arguments: argparse.Namespace, control: Wire) -> int:

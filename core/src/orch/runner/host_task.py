@@ -80,6 +80,13 @@ def serve_task(channel: Wire, host_pid: int, find_operator: FindOperator, failpo
         os._exit(status)
 
 
+def prepare_output() -> None:
+    """Make stdout and stderr write each line at once, as UTF-8, whatever the locale; before the first fork."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
+
+
 def _serve_one(channel: Wire, find_operator: FindOperator, failpoints: Failpoints) -> int:
     if not channel.is_readable:
         with suppress(Exception):  # a rehearsal that fails must not cost the performance
@@ -146,13 +153,6 @@ def _reset_signals() -> None:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-
-
-def prepare_output() -> None:
-    """Make stdout and stderr write each line at once, as UTF-8, whatever the locale; before the first fork."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
 
 
 def _flush() -> None:

@@ -1,17 +1,15 @@
 """Creation of scheduled runs: each tick of a timetable becomes one run; run and cursor move together."""
 
 import logging
-from datetime import datetime
 
 from orch.clock import from_micros, to_micros
-from orch.domain.dagspec import DagSpec
-from orch.domain.timetables import Timetable, timetable_of
+from orch.domain.ticks import due_ticks
+from orch.domain.timetables import timetable_of
 from orch.errors import StoreError
 from orch.failpoints import FailpointError
 from orch.scheduler.context import SchedulerContext
 from orch.store.engine import Tx
 from orch.store.queries import cursors, runs
-from orch.store.queries.cursors import CursorRow
 from orch.store.queries.runs import NewRun
 
 log = logging.getLogger("orch.scheduler")
@@ -47,10 +45,12 @@ def _create_for(context: SchedulerContext, tx: Tx, dag_pk: int) -> int:
     dag = runs.find_dag(tx, cursor.dag_id)
     if dag is None:
         return 0
-    timetable = timetable_of(dag.spec)
     now = from_micros(tx.now)
-    ticks, following = _ticks(timetable, dag.spec, cursor, now)
-    for tick in ticks:
+    position = cursors.as_cursor(cursor.last_tick_at, cursor.next_tick_at)
+    due = due_ticks(
+        timetable_of(dag.spec), position, now, catchup=dag.spec.catchup, most=RUNS_PER_TRANSACTION
+    )
+    for tick in due.ticks:
         new = NewRun(
             dag_id=dag.dag_id,
             run_id=f"scheduled__{tick.isoformat()}",
@@ -61,28 +61,6 @@ def _create_for(context: SchedulerContext, tx: Tx, dag_pk: int) -> int:
             triggered_by="timetable",
         )
         runs.create_run(tx, dag, new, default_executor=context.default_executor, by=context.by)
-    last = to_micros(ticks[-1]) if ticks else cursor.last_tick_at
-    cursors.move(tx, dag_pk, last, None if following is None else to_micros(following))
-    return len(ticks)
-
-
-def _ticks(
-    timetable: Timetable, spec: DagSpec, cursor: CursorRow, now: datetime
-) -> tuple[list[datetime], datetime | None]:
-    """Return the ticks to create now and the one after them.
-
-    A cursor at `cursors.UNKNOWN` belongs to a new or changed schedule: it starts at the start date when the
-    DAG catches up, and now when it does not. Without catch-up only the latest missed tick is made up for.
-    """
-    if cursor.next_tick_at == cursors.UNKNOWN:
-        last = None if cursor.last_tick_at is None else from_micros(cursor.last_tick_at)
-        tick = timetable.first(now, last, catchup=spec.catchup)
-    else:
-        tick = from_micros(cursor.next_tick_at or 0)
-    if not spec.catchup and tick is not None and tick <= now:
-        tick = timetable.latest(now) or tick
-    ticks: list[datetime] = []
-    while tick is not None and tick <= now and len(ticks) < RUNS_PER_TRANSACTION:
-        ticks.append(tick)
-        tick = timetable.next_after(tick)
-    return ticks, tick
+    last = to_micros(due.ticks[-1]) if due.ticks else cursor.last_tick_at
+    cursors.move(tx, dag_pk, last, None if due.following is None else to_micros(due.following))
+    return len(due.ticks)

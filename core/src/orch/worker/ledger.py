@@ -1,6 +1,6 @@
 """The ledger: what the worker owes to the store, kept until the store has it, however often that fails."""
 
-import sys
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +15,8 @@ from orch.worker.attempt import Attempt
 from orch.worker.backoff import Backoff
 from orch.worker.execution_api import ExecutionApi
 from orch.worker.options import WorkerOptions
+
+log = logging.getLogger("orch.worker")
 
 T = TypeVar("T")
 
@@ -135,7 +137,7 @@ class Ledger:
         for owed, answer in zip(batch, answers, strict=True):
             self._reports.remove(owed)
             if answer == REFUSED:
-                _say(f"the report of task instance {owed.report.ti_id} came too late and was refused")
+                log.warning("the report of task instance %d came too late and was refused", owed.report.ti_id)
 
     def _after_failed_batch(self, batch: Sequence[_Owed]) -> None:
         """Find out which report it is that cannot be stored, and let none wait for it."""
@@ -181,7 +183,7 @@ class Ledger:
             value = work()
         except Exception as error:  # whatever the store raises, the tasks of this worker go on
             pause = self._backoff.failed(monotonic())
-            _say(f"cannot {what}: {type(error).__name__}: {error}; trying again in {pause:.1f} s")
+            log.warning("cannot %s, trying again in %.1f s: %s: %s", what, pause, type(error).__name__, error)
             return None
         self._backoff.succeeded()
         return value
@@ -204,8 +206,3 @@ def _unstorable(report: AttemptReport) -> AttemptReport:
         xcoms=(),
     )
     return replace(report, outcome=failed)
-
-
-def _say(sentence: str) -> None:
-    sys.stderr.write(f"worker: {sentence}\n")
-    sys.stderr.flush()

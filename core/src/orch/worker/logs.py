@@ -2,8 +2,8 @@
 
 import codecs
 import json
+import logging
 import os
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +12,8 @@ from typing import Any
 
 from orch.clock import Clock, isoformat, system_clock
 from orch.ids import check_id, check_run_id
+
+log = logging.getLogger("orch.worker")
 
 PIECE_CHARS = 64 * 1024
 """A line longer than this is cut into pieces of this length."""
@@ -148,7 +150,7 @@ class AttemptLog:
             self._truncated = True
         if not self._broken:
             self._broken = True
-            sys.stderr.write(f"log {self.name}: {error.strerror}; its task goes on, the log is cut off\n")
+            log.warning("log %s: %s; its task goes on, the log is cut off", self.name, error.strerror)
             self._truncate(f"the rest is lost: {error.strerror}")
 
     def _open(self, folder: Path) -> int | None:
@@ -161,7 +163,7 @@ class AttemptLog:
                 _make_folders(path.parent)
                 return os.open(path, flags, 0o600)
         except OSError as error:
-            sys.stderr.write(f"log {self.name}: {error.strerror}; its task runs without a log\n")
+            log.warning("log %s: %s; its task runs without a log", self.name, error.strerror)
             return None
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from orch.clock import from_micros
+from orch.domain.ticks import Cursor
 from orch.store.engine import Tx
 
 UNKNOWN = 0
@@ -47,6 +49,20 @@ def get(tx: Tx, dag_pk: int) -> CursorRow | None:
         (dag_pk,),
     )
     return CursorRow(*rows[0]) if rows else None
+
+
+def of_any(tx: Tx, dag_pk: int) -> Cursor | None:
+    """Return where a DAG's schedule stands, paused or not."""
+    rows = tx.rows("SELECT last_tick_at, next_tick_at FROM schedule_cursor WHERE dag_pk = ?", (dag_pk,))
+    return as_cursor(*rows[0]) if rows else None
+
+
+def as_cursor(last_tick_at: int | None, next_tick_at: int | None) -> Cursor:
+    """Return the stored numbers as the decision takes them."""
+    last = None if last_tick_at is None else from_micros(last_tick_at)
+    if next_tick_at == UNKNOWN:
+        return Cursor(last, None, is_new=True)
+    return Cursor(last, None if next_tick_at is None else from_micros(next_tick_at))
 
 
 def move(tx: Tx, dag_pk: int, last_tick_at: int | None, next_tick_at: int | None) -> None:

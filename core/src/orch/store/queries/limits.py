@@ -86,8 +86,23 @@ def set_size(tx: Tx, kind: str, name: str, size: int) -> None:
         " ON CONFLICT (kind, name) DO UPDATE SET size = excluded.size",
         [(kind, name, size)],
     )
-    (seq,) = tx.rows("SELECT COALESCE(MAX(seq), 0) FROM ti_history")[0]
+    _note(tx, kind, name, size)
+
+
+def _note(tx: Tx, kind: str, name: str, size: int) -> None:
     tx.many(
-        "INSERT INTO limit_history (kind, name, size, after_ti_seq, at) VALUES (?, ?, ?, ?, ?)",
-        [(kind, name, size, seq, tx.now)],
+        "INSERT INTO limit_history (kind, name, size, after_ti_seq, at)"
+        " SELECT ?, ?, ?, COALESCE(MAX(seq), 0), ? FROM ti_history",
+        [(kind, name, size, tx.now)],
     )
+
+
+def describe(tx: Tx, kind: str, name: str, description: str) -> None:
+    """Store what a limit is for."""
+    tx.many("UPDATE limit_row SET description = ? WHERE kind = ? AND name = ?", [(description, kind, name)])
+
+
+def delete(tx: Tx, kind: str, name: str) -> None:
+    """Delete a limit; its history ends with the size 0."""
+    tx.many("DELETE FROM limit_row WHERE kind = ? AND name = ?", [(kind, name)])
+    _note(tx, kind, name, 0)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from orch.clock import isoformat
 from orch.domain.dagspec import DagSpec
 from orch.store.engine import Tx
-from orch.store.queries import limits
+from orch.store.queries import limits, pauses
 from orch.store.queries.cursors import UNKNOWN
 from orch.store.queries.dag_files import DagLimits, ParsedDag, ParsedFile
 from orch.store.reader import ReadTx
@@ -103,6 +103,8 @@ def _insert_dag(tx: Tx, file: ParsedFile, spec: DagSpec) -> int:
         "INSERT INTO dag (dag_id, file, is_paused, created_at, updated_at) VALUES (?, ?, ?, ?, ?)",
         [(spec.dag_id, file.path, spec.is_paused_upon_creation, tx.now, tx.now)],
     )
+    if spec.is_paused_upon_creation:
+        pauses.note(tx, spec.dag_id, is_paused=True)
     ((dag_pk,),) = tx.rows("SELECT id FROM dag WHERE dag_id = ?", (spec.dag_id,))
     return int(dag_pk)
 

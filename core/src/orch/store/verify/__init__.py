@@ -25,6 +25,7 @@ CHECKS: dict[str, Check] = {
     "I18": history.retries_wait,
     "I19": rows.results_are_of_accepted_attempts,
     "I21": rows.versions_are_pinned,
+    "I23": budgets.pauses_held,
 }
 """By the number of the invariant; I9 also covers the task limits of I10. I15 is held by unique constraints."""
 

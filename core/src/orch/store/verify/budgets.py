@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from orch.domain.states import OCCUPYING, TaskState
 from orch.store.engine import Tx
-from orch.store.verify.findings import Finding
+from orch.store.verify.findings import Finding, findings
 
 
 def limits_held(tx: Tx) -> Iterable[Finding]:
@@ -39,6 +39,19 @@ def _in_force(changes: Sequence[tuple[int, int]], seq: int) -> int | None:
             break
         size = value
     return size
+
+
+def pauses_held(tx: Tx) -> Iterable[Finding]:
+    """I23: nothing was queued while its DAG was paused, as of that point of history."""
+    yield from findings(
+        tx, "I23", "DAG {0}: task instance {1} was queued (history row {2}) while the DAG was paused",
+        """
+        SELECT d.dag_id, h.ti_id, h.seq FROM ti_history h JOIN task_instance t ON t.id = h.ti_id
+        JOIN dag d ON d.id = t.dag_pk WHERE h.new = 'queued' AND 1 = (
+          SELECT p.size FROM limit_history p WHERE p.kind = 'pause' AND p.name = d.dag_id
+          AND p.after_ti_seq < h.seq ORDER BY p.seq DESC LIMIT 1)
+        """,
+    )  # fmt: skip
 
 
 def active_runs_held(tx: Tx) -> Iterable[Finding]:
