@@ -205,3 +205,13 @@ def test_what_may_run_but_was_not_looked_at_yet_awaits_admission(engine):
     with engine.store.write("audit") as tx:
         tx.execute("UPDATE task_instance SET reason = NULL")
     assert reason(waits_of(engine, "d")["a"]) == "awaiting_admission"
+
+
+def test_a_task_wider_than_its_whole_pool_says_so(engine):
+    with engine.store.write("audit") as tx:
+        limits.set_size(tx, "pool", "db", 2)
+    engine.add_dag(DagSpec("d", (TaskSpec("a", "Test", pool="db", pool_slots=5),)))
+    engine.trigger("d")
+    engine.scheduler.run_once()
+    wait = waits_of(engine, "d")["a"]
+    assert (wait.reason, wait.blocking) == ("pool_too_small", ("db",))

@@ -30,6 +30,10 @@ REASONS: dict[str, ReasonText] = {
     "pool_full": ReasonText(
         "All slots of its pool are taken.", "Wait for a slot, or give the pool more slots."
     ),
+    "pool_too_small": ReasonText(
+        "It needs more slots than its whole pool has.", "Give the pool more slots, or lower `pool_slots`."
+    ),
+    "unrunnable": ReasonText("What it needs to run cannot be read.", "See `orch why`; make a new run."),
     "pool_missing": ReasonText(
         "Its pool does not exist, so it has no slots.", "Create the pool, or name another one in `pool=`."
     ),

@@ -21,16 +21,23 @@ def admit_waiting(context: SchedulerContext, tx: Tx, changes: Changes) -> int:
     # a pool that does not exist has no slots: no task runs without the limit that it names
     free |= {("pool", pool): 0 for _, _, pool, _ in groups if ("pool", pool) not in sizes}
     batch = context.settings.scheduler.batch
-    candidates, saturated = _candidates(context, tx, groups, free, batch)
+    candidates, saturated = _candidates(tx, groups, sizes, free, batch)
     admission = admit(candidates, free, batch)
-    limits.mark_saturated(tx, saturated | admission.saturated)
+    looked_at = None if context.scope is None else {key for group in groups for key in _keys(group)}
+    limits.mark_saturated(tx, saturated | admission.saturated, looked_at)
     return _queue(context, tx, admission.admitted, changes)
 
 
+def _keys(group: tuple[int, str, str, str]) -> tuple[LimitKey, LimitKey, LimitKey]:
+    """Return the limits that a group is counted in."""
+    _, dag_id, pool, executor = group
+    return ("pool", pool), ("dag_tasks", dag_id), ("executor", executor)
+
+
 def _candidates(
-    context: SchedulerContext,
     tx: Tx,
     groups: list[tuple[int, str, str, str]],
+    sizes: dict[LimitKey, int],
     free: dict[LimitKey, int],
     batch: int,
 ) -> tuple[list[list[Candidate]], set[LimitKey]]:
@@ -38,13 +45,12 @@ def _candidates(
     found: list[list[Candidate]] = []
     saturated: set[LimitKey] = set()
     for group in groups:
-        _, dag_id, pool, executor = group
-        keys: list[LimitKey] = [("pool", pool), ("dag_tasks", dag_id), ("executor", executor)]
+        keys = _keys(group)
         full = [key for key in keys if free.get(key, 1) <= 0]
         saturated.update(full)
         if not full:
             room = min([batch, *(free[key] for key in keys if key in free)])
-            found.append(limits.candidates(tx, group, room + 1, context.scope))
+            found.append(limits.candidates(tx, group, room + 1, sizes[keys[0]]))
     return found, saturated
 
 

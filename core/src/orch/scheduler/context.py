@@ -18,7 +18,7 @@ from orch.store.specs import SpecCache
 
 @dataclass
 class SchedulerContext:
-    """One scheduler process. `scope` limits it to one run; then it creates no scheduled ones."""
+    """One scheduler process. `scope` limits it to the runs of one DAG; then it creates no scheduled ones."""
 
     store: Store
     settings: Settings

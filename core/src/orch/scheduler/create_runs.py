@@ -15,6 +15,8 @@ from orch.store.queries.runs import NewRun
 log = logging.getLogger("orch.scheduler")
 
 RUNS_PER_TRANSACTION = 20
+MOST_QUEUED = 100
+"""A DAG with so many scheduled runs that have not begun gets no more: ten years of catch-up come bit by bit."""
 
 
 def create_runs(context: SchedulerContext) -> int:
@@ -22,7 +24,7 @@ def create_runs(context: SchedulerContext) -> int:
     if context.scope is not None:
         return 0
     with context.store.read() as tx:
-        due = cursors.due(tx)
+        due = cursors.due(tx, MOST_QUEUED)
     return sum(_create_guarded(context, dag_pk) for dag_pk in due)
 
 
@@ -47,9 +49,8 @@ def _create_for(context: SchedulerContext, tx: Tx, dag_pk: int) -> int:
         return 0
     now = from_micros(tx.now)
     position = cursors.as_cursor(cursor.last_tick_at, cursor.next_tick_at)
-    due = due_ticks(
-        timetable_of(dag.spec), position, now, catchup=dag.spec.catchup, most=RUNS_PER_TRANSACTION
-    )
+    most = min(RUNS_PER_TRANSACTION, MOST_QUEUED - runs.queued_scheduled(tx, dag_pk))
+    due = due_ticks(timetable_of(dag.spec), position, now, catchup=dag.spec.catchup, most=most)
     for tick in due.ticks:
         new = NewRun(
             dag_id=dag.dag_id,

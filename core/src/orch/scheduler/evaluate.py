@@ -7,12 +7,11 @@ from dataclasses import replace
 from orch.clock import from_micros, monotonic, to_micros
 from orch.domain.decide import Decision, decide
 from orch.domain.run_view import RunView
-from orch.errors import StoreError
 from orch.failpoints import FailpointError
 from orch.scheduler.admit import admit_waiting
 from orch.scheduler.context import Changes, SchedulerContext
 from orch.scheduler.send import tell_consumers
-from orch.store.engine import Tx
+from orch.store.engine import TRANSIENT, Tx
 from orch.store.queries import runs
 from orch.store.queries.runs import RunRow
 from orch.store.queries.transitions import RunMove, TaskMove, bump_run, move_run, move_tasks
@@ -50,7 +49,7 @@ class Evaluator:
             with self._context.store.write("evaluate") as tx:
                 moved = self._evaluate_due(tx, changes)
                 moved += admit_waiting(self._context, tx, changes)
-        except (StoreError, FailpointError):
+        except (*TRANSIENT, FailpointError):
             self.forget()
             raise
         except Exception:

@@ -21,7 +21,10 @@ class Rescuer:
         self._context = context
         self._host = socket.gethostname()
         self._boot = boot_id()
-        self._brake = Brake(context.settings.scheduler.lease_seconds)
+        lease = context.settings.scheduler.lease_seconds
+        self._brake = Brake(lease)
+        self.look_seconds = min(1.0, lease / 6)
+        """Longest time between two looks: a lock must tell of a death soon, and the brake must not feel blind."""
 
     def run_once(self) -> int:
         """Take back what dead components held; return how many of them were declared dead.
@@ -48,10 +51,11 @@ class Rescuer:
 
     def _clean_up(self, row: ProcessRow) -> None:
         """Remove the files that a dead component of this host has left; their names are never used again."""
-        if row.host == self._host:
-            for path in (row.lock_path, row.address):
-                if path is not None:
-                    Path(path).unlink(missing_ok=True)
+        if row.host != self._host or row.lock_path is None or not LockFile.is_free(Path(row.lock_path)):
+            return  # elsewhere, or alive: it learns from its heartbeat that it was given up
+        for path in (row.lock_path, row.address):
+            if path is not None:
+                Path(path).unlink(missing_ok=True)
 
     def _is_dead(self, row: ProcessRow, now: int, *, leases_count: bool) -> bool:
         if row.incarnation == self._context.incarnation:

@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 
 from orch.clock import monotonic
-from orch.errors import StoreError
+from orch.errors import OrchError, StoreError
 from orch.failpoints import FailpointError
 from orch.hints import HintSocket, send_hint
 from orch.hookspecs.executors import BaseExecutor, ExecutorContext
@@ -33,17 +33,24 @@ RESCUE_SECONDS = 0.2
 LONGEST_BACKOFF = 5.0
 
 
+class SchedulerLost(OrchError):
+    """Another scheduler took this one for dead; nothing is lost, a new one starts under a new name."""
+
+
 class Scheduler:
     """One scheduler process. Any number of them may work on one database; none is a leader."""
 
     def __init__(
         self, settings: Settings, store: Store, plugins: Plugins, *, scope_run_pk: int | None = None
     ) -> None:
+        """Make one; with `scope_run_pk` it makes no scheduled runs and works on the DAG of that run only.
+
+        On all runs of the DAG, since an older one that nobody works on may hold what this one waits for.
+        """
         self._settings = settings
         self._store = store
-        self.context = SchedulerContext(
-            store, settings, plugins, new_incarnation("scheduler"), executors={}, scope=scope_run_pk
-        )
+        self.context = SchedulerContext(store, settings, plugins, new_incarnation("scheduler"), executors={})
+        self._scope_run_pk = scope_run_pk
         self._evaluator = Evaluator(self.context)
         self._rescuer = Rescuer(self.context)
         self._worker_addresses: list[str] = []
@@ -70,6 +77,9 @@ class Scheduler:
 
     def run_once(self) -> int:
         """Call every service once, as the loop does; return how much was done."""
+        if self._scope_run_pk is not None and self.context.scope is None:
+            with self._store.read() as tx:
+                self.context.scope = runs.dag_of_run(tx, self._scope_run_pk)
         done = create_runs(self.context)
         done += promote(self.context)
         done += self._evaluate()
@@ -112,11 +122,8 @@ class Scheduler:
                 renewed = processes.renew(
                     tx, self.context.incarnation, self._settings.scheduler.lease_seconds
                 )
-            if (
-                not renewed
-            ):  # another scheduler took this one for dead; nothing is lost, but the views are old
-                self._evaluator.forget()
-                self._register(address, lock)
+            if not renewed:
+                raise SchedulerLost
             self._find_workers()
             self._start_executors()
         if now >= self._next_rescue:
@@ -157,10 +164,10 @@ class Scheduler:
     def _pause(self) -> float:
         """Return how long nothing is due, at most the polling interval."""
         with self._store.read() as tx:
-            moments = [runs.next_due_at(tx), None if self.context.scope else cursors.next_at(tx)]
+            moments = [runs.next_due_at(tx), None if self._scope_run_pk else cursors.next_at(tx)]
             waits = [(moment - tx.now) / 1_000_000 for moment in moments if moment is not None]
-        poll = self._settings.scheduler.poll_seconds
-        return max(0.0, min([poll, *waits]))
+        looks = (self._settings.scheduler.poll_seconds, self._rescuer.look_seconds)
+        return max(0.0, min([*looks, self._next_heartbeat - monotonic(), *waits]))
 
     def _start_executors(self) -> None:
         parallelism = self._settings.worker.parallelism

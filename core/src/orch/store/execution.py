@@ -21,6 +21,8 @@ from orch.store.queries.transitions import By, TaskMove, TaskRow, move_tasks
 from orch.store.rescue import rescue_attempts
 from orch.store.specs import SpecCache
 
+MOST_INPUT_BYTES = 1_048_576
+"""Inputs of one task that are larger together are not read with the claim."""
 ACCEPTED, REPEATED, REFUSED = "accepted", "repeated", "refused"
 
 
@@ -49,6 +51,8 @@ class Claimed:
     source_rev: str
     spec: TaskSpec
     inputs: tuple[tuple[str, str, int, str | None], ...]
+    inputs_left_out: bool = False
+    """True when the inputs are too large to be read together: the values are None, the task asks for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +108,7 @@ class Execution:
         tries = itertools.count()
 
         def work(tx: Tx) -> list[Claimed]:
-            if next(tries) and (known := self._claimed_before(tx, nonces)):
+            if next(tries) and (known := self._claimed_before(tx, incarnation, nonces)):
                 return known
             return self._claim(tx, incarnation, executors, nonces, run_pk)
 
@@ -145,6 +149,19 @@ class Execution:
             attempts.end(tx, [AttemptEnd(row.id, row.epoch, "interrupted") for row in won])
             runs.wake(tx, [(row.run_pk, row.id) for row in won])
 
+    def lost(self, incarnation: str, keys: Sequence[tuple[int, int, str]]) -> None:
+        """T8: the worker itself has lost these attempts (their host died); no try is used, up to the limit."""
+        with self._store.write("rescue") as tx:
+            found = attempts.find(tx, [(ti_id, epoch) for ti_id, epoch, _ in keys])
+            mine = [
+                attempt
+                for ti_id, epoch, nonce in keys
+                if (attempt := found.get((ti_id, epoch))) is not None
+                and attempt.outcome is None
+                and attempt.nonce_hash == attempts.hash_nonce(nonce)
+            ]
+            rescue_attempts(tx, mine, incarnation, self._infra_loss_limit)
+
     def xcom(self, run_pk: int, task_id: str, key: str, map_index: int = -1) -> str | None:
         """Return a value that an accepted attempt of the run has pushed, as JSON text."""
         with self._store.read() as tx:
@@ -171,28 +188,33 @@ class Execution:
         granted = {row.id: nonce for row, nonce in zip(won, nonces, strict=False)}
         attempts.start(tx, [(r.id, r.epoch, r.try_number, granted[r.id], incarnation) for r in won])
         attempts.undispatch(tx, keys)
-        return self._claimed(tx, won, granted)
+        return self._claimed(tx, won, granted, incarnation)
 
-    def _claimed_before(self, tx: Tx, nonces: Sequence[str]) -> list[Claimed]:
+    def _claimed_before(self, tx: Tx, incarnation: str, nonces: Sequence[str]) -> list[Claimed]:
         granted = attempts.by_nonce(tx, nonces)
         rows = [row for row in runs.task_rows(tx, list(granted)) if row.state is TaskState.RUNNING]
-        return self._claimed(tx, rows, granted)
+        return self._claimed(tx, rows, granted, incarnation)
 
-    def _claimed(self, tx: Tx, won: Sequence[TaskRow], nonces: dict[int, str]) -> list[Claimed]:
+    def _claimed(
+        self, tx: Tx, won: Sequence[TaskRow], nonces: dict[int, str], incarnation: str
+    ) -> list[Claimed]:
+        """Build what the worker needs; a row whose context cannot be read fails alone and stops nobody else."""
         contexts: dict[int, tuple[Any, ...]] = {}
         claimed = []
         for row in won:
             if row.run_pk not in contexts:
                 contexts[row.run_pk] = _run_context(tx, row.run_pk)
-            claimed.append(self._one_claimed(tx, row, nonces[row.id], contexts[row.run_pk]))
+            try:
+                claimed.append(self._one_claimed(tx, row, nonces[row.id], contexts[row.run_pk]))
+            except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+                _fail_unrunnable(tx, row, f"{type(error).__name__}: {error}", incarnation)
         return claimed
 
     def _one_claimed(self, tx: Tx, row: TaskRow, nonce: str, context: tuple[Any, ...]) -> Claimed:
         dag_id, run_id, run_type, logical, start, end, run_after, conf, file, version_id, source_rev = context
         spec = self._specs.get(tx, version_id).by_id[row.task_id]
-        inputs = tuple(
-            (task_id, key, -1, xcoms.get(tx, row.run_pk, task_id, key)) for task_id, key in spec.inputs
-        )
+        values, left_out = xcoms.of_tasks(tx, row.run_pk, spec.inputs, MOST_INPUT_BYTES)
+        inputs = tuple((task_id, key, -1, values.get((task_id, key))) for task_id, key in spec.inputs)
         return Claimed(
             ti_id=row.id,
             epoch=row.epoch,
@@ -215,6 +237,7 @@ class Execution:
             source_rev=source_rev,
             spec=spec,
             inputs=inputs,
+            inputs_left_out=left_out,
         )
 
     def _report(self, tx: Tx, incarnation: str, reports: Sequence[AttemptReport]) -> list[str]:
@@ -296,6 +319,13 @@ def _started(row: TaskRow) -> TaskRow:
         started_at=None,
         ended_at=None,
     )
+
+
+def _fail_unrunnable(tx: Tx, row: TaskRow, why: str, incarnation: str) -> None:
+    failed = replace(row, state=TaskState.FAILED, reason="unrunnable", detail=why)
+    move_tasks(tx, [TaskMove(row, failed)], By(Actor.WORKER, incarnation))
+    attempts.end(tx, [AttemptEnd(row.id, row.epoch, "failed", error=why)])
+    runs.wake(tx, [(row.run_pk, row.id)])
 
 
 def _holds(row: TaskRow, attempt: AttemptRow, epoch: int, nonce: str) -> bool:

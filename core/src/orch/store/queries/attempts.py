@@ -30,21 +30,31 @@ def hash_nonce(nonce: str) -> str:
 def dispatched(
     tx: Tx, executors: Sequence[str], most: int, run_pk: int | None = None
 ) -> list[tuple[int, int]]:
-    """Return (ti_id, epoch) of the dispatch rows to claim next: highest priority first, then oldest."""
+    """Return (ti_id, epoch) of the dispatch rows to claim next: highest priority first, then oldest.
+
+    With `run_pk` only those of the DAG of that run.
+    """
     marks = ",".join("?" * len(executors))
+    scope = "" if run_pk is None else f"AND {_SAME_DAG}"
     rows = tx.rows(
-        f"SELECT ti_id, epoch FROM dispatch WHERE executor IN ({marks}) AND run_pk = COALESCE(?, run_pk)"
+        f"SELECT ti_id, epoch FROM dispatch WHERE executor IN ({marks}) {scope}"
         " ORDER BY priority DESC, ti_id LIMIT ?",
-        (*executors, run_pk, most),
+        (*executors, *([] if run_pk is None else [run_pk]), most),
     )
     return [(ti_id, epoch) for ti_id, epoch in rows]
+
+
+_SAME_DAG = (
+    "run_pk IN (SELECT o.id FROM dag_run o JOIN dag_run r ON r.dag_pk = o.dag_pk"
+    " WHERE r.id = ? AND o.state = 'running')"
+)
 
 
 def dispatch(tx: Tx, rows: Sequence[tuple[int, int, int, str, str, int]]) -> None:
     """Insert the outbox rows (ti_id, epoch, run_pk, executor, queue, priority) of admitted task instances."""
     tx.many(
         "INSERT INTO dispatch (ti_id, epoch, run_pk, executor, queue, priority, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ti_id, epoch) DO UPDATE SET sent_at = NULL",
         [(*row, tx.now) for row in rows],
     )
 
@@ -59,12 +69,12 @@ class DispatchRow:
     queue: str
 
 
-def unsent(tx: Tx, most: int, run_pk: int | None = None) -> list[DispatchRow]:
-    """Return outbox rows that no executor has taken yet, oldest first."""
+def unsent(tx: Tx, most: int, dag_pk: int | None = None) -> list[DispatchRow]:
+    """Return outbox rows that no executor has taken yet, oldest first; with `dag_pk` only those of that DAG."""
     rows = tx.rows(
-        "SELECT ti_id, epoch, executor, queue FROM dispatch WHERE sent_at IS NULL"
-        " AND run_pk = COALESCE(?, run_pk) ORDER BY created_at LIMIT ?",
-        (run_pk, most),
+        "SELECT d.ti_id, d.epoch, d.executor, d.queue FROM dispatch d JOIN dag_run r ON r.id = d.run_pk"
+        " WHERE d.sent_at IS NULL AND r.dag_pk = COALESCE(?, r.dag_pk) ORDER BY d.created_at LIMIT ?",
+        (dag_pk, most),
     )
     return [DispatchRow(*row) for row in rows]
 

@@ -30,7 +30,7 @@ def used(tx: Tx) -> dict[LimitKey, int]:
     return totals
 
 
-def waiting_groups(tx: Tx, run_pk: int | None = None) -> list[tuple[int, str, str, str]]:
+def waiting_groups(tx: Tx, dag_pk: int | None = None) -> list[tuple[int, str, str, str]]:
     """Return (dag_pk, dag_id, pool, executor) of each group that has scheduled task instances."""
     return [
         (dag_pk, dag_id, pool, executor)
@@ -38,35 +38,40 @@ def waiting_groups(tx: Tx, run_pk: int | None = None) -> list[tuple[int, str, st
             """
             SELECT g.dag_pk, d.dag_id, g.pool, g.executor FROM (
               SELECT DISTINCT dag_pk, pool, executor FROM task_instance
-              WHERE state = 'scheduled' AND run_pk = COALESCE(?, run_pk)) g
+              WHERE state = 'scheduled' AND dag_pk = COALESCE(?, dag_pk)) g
             JOIN dag d ON d.id = g.dag_pk WHERE NOT d.is_paused ORDER BY d.dag_id, g.pool, g.executor
             """,
-            (run_pk,),
+            (dag_pk,),
         )
     ]
 
 
-def candidates(
-    tx: Tx, group: tuple[int, str, str, str], most: int, run_pk: int | None = None
-) -> list[Candidate]:
-    """Return the first `most` scheduled task instances of a group, highest priority first, then oldest."""
+def candidates(tx: Tx, group: tuple[int, str, str, str], most: int, pool_size: int) -> list[Candidate]:
+    """Return the first `most` scheduled task instances of a group, highest priority first, then oldest.
+
+    What needs more slots than its whole pool has is left out: it would hold back everybody behind it for ever.
+    """
     dag_pk, dag_id, pool, executor = group
     rows = tx.rows(
         """
         SELECT id, slots, priority FROM task_instance
-        WHERE state = 'scheduled' AND dag_pk = ? AND pool = ? AND executor = ? AND run_pk = COALESCE(?, run_pk)
+        WHERE state = 'scheduled' AND dag_pk = ? AND pool = ? AND executor = ? AND (slots <= ? OR ? < 0)
         ORDER BY priority DESC, id LIMIT ?
         """,
-        (dag_pk, pool, executor, run_pk, most),
+        (dag_pk, pool, executor, pool_size, pool_size, most),
     )
     return [Candidate(ti_id, dag_id, pool, slots, executor, priority) for ti_id, slots, priority in rows]
 
 
-def mark_saturated(tx: Tx, saturated: set[LimitKey]) -> None:
-    """Store since when somebody waits for a limit; a limit nobody waits for is cleared."""
+def mark_saturated(tx: Tx, saturated: set[LimitKey], looked_at: set[LimitKey] | None = None) -> None:
+    """Store since when somebody waits for a limit; one that nobody waits for is cleared.
+
+    `looked_at` names the limits that the caller can judge; None means all.
+    """
     known = {
         (kind, name): since
         for kind, name, since in tx.rows("SELECT kind, name, saturated_since FROM limit_row")
+        if looked_at is None or (kind, name) in looked_at
     }
     changes = [
         (None if since else tx.now, kind, name)

@@ -150,7 +150,7 @@ def _micros(moment: datetime | None) -> int | None:
 def _conf_text(new: NewRun) -> str:
     try:
         return json.dumps(dict(new.conf), allow_nan=False, sort_keys=True)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise BadInput(f"conf of run {new.run_id!r} is not plain JSON: {error}") from error
 
 
@@ -180,35 +180,38 @@ def _run_row(values: tuple[Any, ...]) -> RunRow:
     return RunRow(*values[:4], RunState(values[4]), *values[5:])  # type: ignore[call-arg]  # columns in order
 
 
-def promotable(tx: Tx, most: int, run_pk: int | None = None) -> list[RunRow]:
-    """Return queued runs of DAGs that are not paused: per DAG the oldest, so that no DAG hides behind another."""
+def promotable(tx: Tx, most: int, dag_pk: int | None = None) -> list[RunRow]:
+    """Return queued runs that have room, per DAG the oldest: none of a paused DAG or of one at its limit."""
     rows = tx.rows(
         f"""
-        SELECT * FROM (
-          SELECT {_RUN_COLUMNS}, ROW_NUMBER() OVER (PARTITION BY r.dag_pk ORDER BY r.run_after, r.id) AS place
-          FROM dag_run r JOIN dag d ON d.id = r.dag_pk
-          WHERE r.state = 'queued' AND r.run_after <= ? AND NOT d.is_paused AND r.id = COALESCE(?, r.id))
-        WHERE place <= 64 ORDER BY place, 1 LIMIT ?
+        SELECT {_RUN_COLUMNS} FROM ({_QUEUED}) q JOIN dag_run r ON r.id = q.id
+        WHERE q.size < 0 OR q.place <= q.size - q.running ORDER BY q.place, r.run_after, r.id LIMIT ?
         """,
-        (tx.now, run_pk, most),
+        (tx.now, dag_pk, most),
     )
-    return [_run_row(row[:-1]) for row in rows]
+    return [_run_row(row) for row in rows]
 
 
-def promotion_waits(tx: Tx, run_pk: int | None = None) -> bool:
-    """Return whether a queued run may have room; served by ix_dag_run_open."""
+def without_room(tx: Tx, most: int, dag_pk: int | None = None) -> list[int]:
+    """Return queued runs that wait for another run of their DAG to end and do not say so yet."""
     rows = tx.rows(
-        """
-        SELECT 1 FROM dag_run r JOIN dag d ON d.id = r.dag_pk
-        WHERE r.state = 'queued' AND r.run_after <= ? AND NOT d.is_paused AND r.id = COALESCE(?, r.id)
-          AND (r.reason IS NULL OR r.reason <> 'max_active_runs'
-               OR COALESCE((SELECT size FROM limit_row l WHERE l.kind = 'dag_runs' AND l.name = r.dag_id), 16)
-                  > (SELECT COUNT(*) FROM dag_run o WHERE o.dag_pk = r.dag_pk AND o.state = 'running'))
-        LIMIT 1
+        f"""
+        SELECT r.id FROM ({_QUEUED}) q JOIN dag_run r ON r.id = q.id
+        WHERE q.size >= 0 AND q.place > q.size - q.running AND r.reason IS NOT 'max_active_runs' LIMIT ?
         """,
-        (tx.now, run_pk),
+        (tx.now, dag_pk, most),
     )
-    return bool(rows)
+    return [run_pk for (run_pk,) in rows]
+
+
+_QUEUED = """
+SELECT r.id, ROW_NUMBER() OVER (PARTITION BY r.dag_pk ORDER BY r.run_after, r.id) AS place,
+  COALESCE((SELECT size FROM limit_row l WHERE l.kind = 'dag_runs' AND l.name = r.dag_id), -1) AS size,
+  (SELECT COUNT(*) FROM dag_run o WHERE o.dag_pk = r.dag_pk AND o.state = 'running') AS running
+FROM dag_run r JOIN dag d ON d.id = r.dag_pk
+WHERE r.state = 'queued' AND r.run_after <= ? AND NOT d.is_paused AND r.dag_pk = COALESCE(?, r.dag_pk)
+"""
+"""Each queued run with its place among those of its DAG, and what its DAG allows and has."""
 
 
 def set_run_reason(tx: Tx, run_pk: int, reason: str) -> None:
@@ -219,33 +222,44 @@ def set_run_reason(tx: Tx, run_pk: int, reason: str) -> None:
     )
 
 
-def running_counts(tx: Tx) -> dict[int, int]:
-    """Return the number of running runs of each DAG."""
-    return dict(tx.rows("SELECT dag_pk, COUNT(*) FROM dag_run WHERE state = 'running' GROUP BY dag_pk"))
-
-
-def due_runs(tx: Tx, most: int, run_pk: int | None = None, without: Sequence[int] = ()) -> list[RunRow]:
+def due_runs(tx: Tx, most: int, dag_pk: int | None = None, without: Sequence[int] = ()) -> list[RunRow]:
     """Return running runs that are due: wake-ups name them, or their timer is over."""
     marks = ",".join("?" * len(without))
     rows = tx.rows(
         f"""
         SELECT {_RUN_COLUMNS} FROM dag_run r
         WHERE r.id IN (SELECT run_pk FROM wakeup UNION SELECT id FROM dag_run WHERE state = 'running' AND due_at <= ?)
-          AND r.state = 'running' AND r.id = COALESCE(?, r.id) AND r.id NOT IN ({marks})
+          AND r.state = 'running' AND r.dag_pk = COALESCE(?, r.dag_pk) AND r.id NOT IN ({marks})
         ORDER BY r.id LIMIT ?
         """,
-        (tx.now, run_pk, *without, most),
+        (tx.now, dag_pk, *without, most),
     )
     return [_run_row(row) for row in rows]
 
 
-def work_waits(tx: Tx, run_pk: int | None = None) -> bool:
+def work_waits(tx: Tx, dag_pk: int | None = None) -> bool:
     """Return whether a run is due or a task instance waits for admission; a read before a write transaction."""
-    if run_pk is None and tx.rows("SELECT 1 FROM wakeup LIMIT 1"):
+    if dag_pk is None and tx.rows("SELECT 1 FROM wakeup LIMIT 1"):
         return True
-    if due_runs(tx, 1, run_pk):
+    if due_runs(tx, 1, dag_pk):
         return True
-    return bool(tx.rows("SELECT 1 FROM task_instance WHERE state = 'scheduled' LIMIT 1"))
+    waits = "SELECT 1 FROM task_instance WHERE state = 'scheduled' AND dag_pk = COALESCE(?, dag_pk) LIMIT 1"
+    return bool(tx.rows(waits, (dag_pk,)))
+
+
+def dag_of_run(tx: Tx, run_pk: int) -> int:
+    """Return the DAG of a run."""
+    ((dag_pk,),) = tx.rows("SELECT dag_pk FROM dag_run WHERE id = ?", (run_pk,))
+    return int(dag_pk)
+
+
+def queued_scheduled(tx: Tx, dag_pk: int) -> int:
+    """Return how many scheduled runs of a DAG wait for promotion."""
+    ((count,),) = tx.rows(
+        "SELECT COUNT(*) FROM dag_run WHERE dag_pk = ? AND state = 'queued' AND run_type = 'scheduled'",
+        (dag_pk,),
+    )
+    return int(count)
 
 
 def next_due_at(tx: Tx) -> int | None:

@@ -42,8 +42,8 @@ class RunFacts:
     is_paused: bool = False
     saturated: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
     """(kind, name) of each limit that somebody waits for, with since when."""
-    pools: frozenset[str] = frozenset({"default"})
-    """The pools that exist."""
+    pools: Mapping[str, int] = field(default_factory=lambda: {"default": 128})
+    """The pools that exist, with their slots."""
 
 
 def facts_of(tx: ReadTx, run: RunRow, spec: DagSpec, tasks: Sequence[TaskInstanceRow]) -> RunFacts:
@@ -51,7 +51,7 @@ def facts_of(tx: ReadTx, run: RunRow, spec: DagSpec, tasks: Sequence[TaskInstanc
     ((paused,),) = tx.rows("SELECT is_paused FROM dag WHERE dag_id = ?", (run.dag_id,))
     limits = tx.rows("SELECT kind, name, saturated_since FROM limit_row WHERE saturated_since IS NOT NULL")
     saturated = {(kind, name): from_micros(since) for kind, name, since in limits}
-    pools = frozenset(name for (name,) in tx.rows("SELECT name FROM limit_row WHERE kind = 'pool'"))
+    pools = dict(tx.rows("SELECT name, size FROM limit_row WHERE kind = 'pool'"))
     return RunFacts(run, spec, tasks, bool(paused), saturated, pools)
 
 
@@ -96,6 +96,9 @@ _DEFAULT_REASONS: Mapping[str, str] = {TaskState.QUEUED: "awaiting_worker", Task
 def _wait_for_admission(facts: RunFacts, task: TaskInstanceRow) -> Wait:
     if facts.is_paused:
         return Wait("dag_paused", task.state_since)
+    slots = facts.spec.by_id[task.task_id].pool_slots if task.task_id in facts.spec.by_id else 1
+    if 0 < facts.pools.get(task.pool, 0) < slots:
+        return Wait("pool_too_small", task.state_since, (task.pool,))
     if task.pool not in facts.pools:
         return Wait("pool_missing", task.state_since, (task.pool,))
     names = {"dag_tasks": facts.run.dag_id, "pool": task.pool, "executor": task.executor}
