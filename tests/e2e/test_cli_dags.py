@@ -40,9 +40,15 @@ def test_check_of_good_files_says_so_and_needs_no_database(orch: Orch, tmp_path:
     done = orch("dags", "check")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == (
-        "1 file checked, 1 DAG, 0 files with problems, 1 file without the word orch left out\n"
+        "1 file checked, 1 DAG, 0 files with problems, 1 file without the word dag left out (other.py)\n"
     )
     assert not (tmp_path / ".orch").exists()
+
+
+def test_check_tells_that_a_file_declares_no_dag(orch: Orch, tmp_path: Path) -> None:
+    (tmp_path / "dags/a.py").write_text("from orch import dag\n@dag\ndef flow(): ...\n")
+    done = orch("dags", "check")
+    assert "a.py declares no DAG: call the function `flow()` at the end of the file\n" in done.stdout
 
 
 def test_check_of_a_bad_file_shows_line_and_traceback_and_fails(orch: Orch, tmp_path: Path) -> None:

@@ -47,3 +47,10 @@ def test_an_unknown_dag_is_bad_input(site):
     done = site.orch("pause", "hourley")
     assert done.returncode == 2
     assert "did you mean 'hourly'?" in done.stderr
+
+
+def test_a_run_of_a_paused_dag_is_refused_with_the_command_that_unpauses_it(site):
+    done = site.orch("run", "hourly")
+    assert done.returncode == 2
+    assert "unpause it with `orch unpause hourly`" in done.stderr
+    assert "orch unpause hourly" in site.orch("trigger", "hourly").stderr

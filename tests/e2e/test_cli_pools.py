@@ -1,16 +1,8 @@
 """`orch pools` as people type it."""
 
 import pytest
-from tests.e2e.site import Site
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture
-def site(tmp_path):
-    site = Site(tmp_path)
-    yield site
-    site.close()
 
 
 def test_a_pool_is_set_listed_and_deleted(site):
@@ -28,7 +20,7 @@ def test_bad_input_is_told_by_name(site):
     site.orch("pools", "set", "db", "3")
     assert site.orch("pools", "set", "db", "many").returncode == 2
     refused = site.orch("pools", "delete", "default")
-    assert (refused.returncode, refused.stderr[:6]) == (1, "error:")
+    assert (refused.returncode, refused.stderr[:6]) == (2, "error:")
     unknown = site.orch("pools", "delete", "dbb")
     assert unknown.returncode == 2
     assert "did you mean 'db'?" in unknown.stderr

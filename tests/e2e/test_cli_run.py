@@ -144,7 +144,8 @@ def test_a_failed_run_shows_why_and_exits_with_1(site):
     site.dag("bad", BAD)
     done = site.orch("run", "bad")
     assert done.returncode == 1
-    assert "boom: up_for_retry in" in done.stdout
+    retry = r"^boom: up_for_retry in \S+ s on try 1 of 2: ValueError: no such luck; again in 0\.5 s$"
+    assert re.search(retry, done.stdout, re.MULTILINE)
     assert "never: upstream_failed" in done.stdout
     assert "task 'boom' failed on try 2 of 2: ValueError: no such luck" in done.stdout
     assert "  | the last words" in done.stdout
@@ -182,6 +183,31 @@ def test_a_dag_that_is_in_a_broken_file_is_explained(site):
     assert done.returncode == 2
     assert "broken.py:3 cannot be imported: ZeroDivisionError" in done.stderr
     assert "unknown DAG 'mine'" in done.stderr
+
+
+def test_broken_files_of_others_are_only_counted(site):
+    site.dag("pair", PAIR)
+    site.dag("mine", "from orch import DAG\n1 / 0\n")
+    site.dag("text", "from orch import DAG\nDAG('mine')\n1 / 0\n")
+    for name in ("one", "two"):
+        site.dag(name, "from orch import DAG\n1 / 0\n")
+    good = site.orch("run", "pair")
+    assert good.returncode == 0
+    assert good.stderr == "4 files cannot be imported; see `orch dags errors`\n"
+    first, second, count, refusal = site.orch("run", "mine").stderr.splitlines()
+    assert (first.split()[0], second.split()[0]) == ("mine.py:2", "text.py:3")
+    assert count == "2 other files cannot be imported; see `orch dags errors`"
+    assert refusal.startswith("error: unknown DAG 'mine'")
+
+
+def test_the_schema_stays_while_a_run_works_with_it(gate, start):
+    process = start("run", "gate")
+    wait_until_begun(gate)
+    refused = gate.orch("db", "downgrade", "base", "--yes")
+    open_gate(gate)
+    assert end_of(process).splitlines()[-1] == "wait: through"
+    assert refused.returncode == 2
+    assert re.search(r"worker \(pid \d+ on .*stop `orch run` or `orch up` first", refused.stderr)
 
 
 def test_a_missing_dags_folder_is_named(site):
@@ -242,6 +268,7 @@ def test_ctrl_c_stops_and_the_next_server_ends_the_run(gate, start):
     process.send_signal(signal.SIGINT)
     out = end_of(process)
     assert process.returncode == 130
+    assert "stopping; running tasks get at most 3 s to end (again: at once)" in out.splitlines()
     run = only_run(gate, "gate")
     assert out.splitlines()[-1] == f"stopped; run {run['run_id']} of gate goes on with the next `orch up`"
     assert run["state"] == "running"

@@ -75,6 +75,7 @@ def test_a_signal_ends_it_cleanly(site, up, number):
     assert up.stop(number) == 0
     for component in COMPONENTS:
         up.wait_for(f"^{component} ended: exit code 0", seconds=1)
+    assert "stopping; running tasks get at most 5 s to end (again: at once)" in up.lines
     assert up.lines[-1] == "stopped"
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
     assert not [path for path in (site.home / "run").iterdir() if path.suffix == ".sock"]
@@ -82,7 +83,7 @@ def test_a_signal_ends_it_cleanly(site, up, number):
 
 def test_a_second_one_on_the_same_home_is_refused_by_name(site, up):
     done = site.orch("up")
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr == f"error: orch up already runs for this home (pid {up.process.pid}): {site.home}\n"
     assert site.orch("trigger", "chain", "--wait").returncode == 0
 

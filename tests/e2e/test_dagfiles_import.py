@@ -31,7 +31,7 @@ Import = Callable[..., ImportResult]
 
 
 def config(folder: Path, timeout_seconds: float = TIMEOUT, memory_mb: int = 256) -> StemConfig:
-    providers = {package: known.distribution for package, known in KNOWN_PROVIDERS.items()}
+    providers = {package: known.remedy for package, known in KNOWN_PROVIDERS.items()}
     return StemConfig(str(folder), timeout_seconds, memory_mb, (), providers)
 
 
@@ -113,7 +113,7 @@ BAD_FILES = [
     (
         "from orch_celery import X",
         1,
-        "No module named 'orch_celery'; install it with `pip install orch-celery`",
+        "No module named 'orch_celery'; orch_celery is part of orch-celery, which comes in a later release of orch",
     ),
     (
         "from orch_standart import X",
@@ -205,6 +205,52 @@ def test_all_problems_of_a_file_are_told_and_its_good_dags_too(import_text: Impo
     result = import_text(text)
     assert [problem.line for problem in result.problems] == [9, 12]
     assert [dag.dag_id for dag in result.dags] == ["good"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "from airflow import DAG",
+            "No module named 'airflow'; DAG files of orch import from orch: `from orch imp",
+        ),
+        (
+            "from orch import BashOperator",
+            "'BashOperator' is not in orch; write `from orch_standard import Bash",
+        ),
+        ("from orch import Dag", "did you mean 'DAG'?"),
+        ("from orch.domain.dagspec import DagSpecs", "did you mean 'DagSpec'?"),
+    ],
+)
+def test_import_of_a_wrong_name_says_which_is_right(import_text: Import, text: str, message: str) -> None:
+    (problem,) = import_text(text).problems
+    assert message in problem.message
+
+
+OPERATOR = "from orch import PythonOperator\nPythonOperator(task_id='a', python_callable=print)\n"
+FUNCTION = "from orch import dag\n@dag\ndef my_dag(): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        (OPERATOR, "a.py declares no DAG: operator 'a' stands outside of a DAG: "),
+        (FUNCTION, "a.py declares no DAG: call the function `my_dag()` at the end"),
+    ],
+)
+def test_file_that_only_seems_to_declare_a_dag_is_a_finding(
+    import_text: Import, text: str, finding: str
+) -> None:
+    result = import_text(text)
+    assert (result.dags, result.problems) == ((), ())
+    assert (result.finding or "").startswith(finding)
+
+
+@pytest.mark.parametrize(
+    "text", [FUNCTION + "my_dag()", OPERATOR + FUNCTION + "my_dag()", "x = 'dag'", "import b"]
+)
+def test_other_files_are_no_finding(import_text: Import, text: str) -> None:
+    assert import_text(text, b=FUNCTION).finding is None
 
 
 def test_traceback_shows_the_authors_frames_and_what_was_printed(import_text: Import) -> None:

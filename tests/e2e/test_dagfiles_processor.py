@@ -144,6 +144,17 @@ def test_second_file_with_a_dag_id_is_refused_until_the_first_gives_it_up(site: 
     assert (site.errors(), site.dags_by_id()) == ([], {"x": "b.py", "y": "a.py"})
 
 
+def test_of_two_new_files_the_first_by_path_has_the_dag_however_long_its_import_takes(site: Site) -> None:
+    slow = "import time\nuntil = time.monotonic() + 1.0\nwhile time.monotonic() < until: ...\n"
+    site.write("a.py", slow + dag_text("x"))
+    site.write("b.py", dag_text("x"))
+    site.write("c.py", dag_text("y"))
+    report = site.processor.run_once()
+    assert site.rows("SELECT dag_id, file FROM dag ORDER BY dag_id") == [("x", "a.py"), ("y", "c.py")]
+    assert "a.py keeps it" in report.problems["b.py"][0].message
+    assert report.imported[0] == "c.py"  # a file that claims something else waits for nobody
+
+
 def test_renamed_file_keeps_its_dag_without_a_gap(site: Site) -> None:
     site.write("a.py", dag_text("x"))
     site.scan()
@@ -185,8 +196,9 @@ def test_dag_without_limits_of_its_own_follows_the_settings_also_after_a_restart
 def test_unknown_executor_is_an_import_error(site: Site) -> None:
     site.write("a.py", dag_text("x").replace("@task", "@task(executor='CeleryExecutor')"))
     site.scan()
-    message = "task 't' of DAG 'x': unknown executor 'CeleryExecutor'; pip install orch-celery"
-    assert site.errors() == [("a.py", None, message)]
+    message = "task 't' of DAG 'x': unknown executor 'CeleryExecutor'; orch_celery is part of orch-celery"
+    ((path, line, text),) = site.errors()
+    assert (path, line, text) == ("a.py", None, f"{message}, which comes in a later release of orch")
 
 
 def test_file_with_very_many_dags_is_registered_in_parts(site: Site) -> None:
@@ -231,7 +243,7 @@ class Running:
         self.site = site
         self.hints = hints
         self.stop = StopSignal(signals=())
-        self.thread = threading.Thread(target=processor.run, args=(self.stop,))
+        self.thread = threading.Thread(target=processor.run, args=(self.stop,), daemon=True)
         self.thread.start()
 
     def until(self, holds: Callable[[], bool]) -> None:

@@ -3,7 +3,6 @@
 from itertools import pairwise
 
 import pytest
-from tests.e2e.site import Site
 
 pytestmark = pytest.mark.e2e
 
@@ -18,13 +17,6 @@ with DAG("wide", schedule=None):
 
     [spin.override(task_id=f"t{n}")(n) for n in range(6)]
 """
-
-
-@pytest.fixture
-def site(tmp_path):
-    site = Site(tmp_path)
-    yield site
-    site.close()
 
 
 def overlaps(tasks: list[dict[str, str]]) -> int:

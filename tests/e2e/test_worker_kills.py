@@ -1,9 +1,11 @@
 """Tasks, hosts and workers that die, hang or break out: what is reported, and that nothing is left behind."""
 
 import os
+import select
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.e2e.worker_harness import Harness, all_ended, children_of, is_alive, open_pidfds
@@ -35,6 +37,12 @@ def quick():
 
 daemon(), daemon_and_wait(), quick()
 """
+
+
+def wait_until_reaped(pid: int, parent: int) -> None:
+    """Wait until the parent has reaped the process, and sleeps again after having told so."""
+    while Path(f"/proc/{pid}").exists() or Path(f"/proc/{parent}/stat").read_text().split()[2] != "S":
+        select.select([], [], [], 0.005)
 
 
 @pytest.fixture
@@ -139,17 +147,97 @@ def test_nonsense_on_the_channel_fails_the_task(worker: Harness) -> None:
     assert "broke the protocol" in report["error"]
 
 
-def test_tasks_of_a_killed_host_fail_and_the_next_get_a_new_one(worker: Harness) -> None:
+SENDS = """
+from orch.runner.host_wire import Frame
+
+def send(head, text=""):
+    for fd in range(3, 64):
+        try:
+            if os.readlink(f"/proc/self/fd/{{fd}}").startswith("socket"):
+                os.write(fd, Frame(head, text).encode())
+        except OSError:
+            pass
+    wait_for_ever()
+
+@task
+def sends():
+    send({frame})
+
+@task
+def quick():
+    return 1
+
+sends(), quick()
+"""
+GOOD = '"kind":"success","started_at":"2024-01-01T00:00:00+00:00","ended_at":"2024-01-01T00:00:00+00:00"'
+
+
+@pytest.mark.parametrize(
+    ("frame", "error"),
+    [
+        (
+            ({"op": "outcome"}, f'{{{GOOD},"xcoms":[["k",["not","text"]]]}}'),
+            "the XCom 'k' is ['not', 'text']",
+        ),
+        (({"op": "outcome"}, f'{{{GOOD},"xcoms":[["k","\\ud800"]]}}'), "no JSON text"),
+        (({"op": "outcome"}, "{" + GOOD.replace("+00:00", "") + "}"), "started_at is '2024-01-01T00:00:00'"),
+        (({"op": "outcome"}, '{"format":99}'), "newer release"),
+        (({"op": "xcom_get", "id": 1, "task_id": "quick", "key": "k", "map_index": "x"},), "not a question"),
+        (
+            ({"op": "xcom_get", "id": 1, "task_id": "quick", "key": "k", "map_index": 10**30},),
+            "not a question",
+        ),
+    ],
+)
+def test_an_odd_frame_fails_its_task_and_no_other(
+    worker: Harness, frame: tuple[Any, ...], error: str
+) -> None:
+    worker.write_dag(SENDS.format(frame=", ".join(map(repr, frame))))
+    report = worker.run("sends")
+    assert (report["kind"], report["reason"], report["answer"]) == ("failed", "killed", "accepted")
+    assert report["error"].startswith("its task process broke the protocol: ")
+    assert error in report["error"]
+    assert worker.run("quick")["kind"] == "success"
+
+
+def test_tasks_of_a_killed_host_are_handed_back_as_lost_and_the_next_get_a_new_one(worker: Harness) -> None:
     worker.write_dag(WAITS + "\n@task\ndef quick():\n    return 1\nquick()")
     worker.queue("waits")
     task = int(worker.next_signal())
     (host,) = worker.children()
     watched = open_pidfds([task])
     os.kill(host, signal.SIGKILL)
-    report = worker.wait_for("report", task="waits")
-    assert report["error"] == "killed by the end of its host (signal 9 (SIGKILL))"
+    assert worker.wait_for("lost", tasks=["waits"])
     assert all_ended(watched, 1.0)
+    log = {"log": "flow/manual__1/waits/try-1.epoch-1.jsonl"}
+    assert worker.log_text(log) == "killed by the end of its host (signal 9 (SIGKILL))"
+    assert worker.log_end(log) == "lost"
+    assert worker.events("report") == []
     assert worker.run("quick")["kind"] == "success"
+
+
+def test_a_task_that_died_before_its_host_has_failed_itself(worker: Harness) -> None:
+    worker.write_dag(WAITS + "\n@task\ndef other():\n    wait_for_ever()\nother()")
+    worker.queue("waits")
+    task = int(worker.next_signal())
+    worker.queue("other")
+    worker.next_signal()
+    (host,) = worker.children()
+    worker.process.send_signal(signal.SIGSTOP)
+    os.kill(task, signal.SIGKILL)
+    wait_until_reaped(task, host)
+    os.kill(host, signal.SIGKILL)
+    worker.process.send_signal(signal.SIGCONT)
+    assert worker.wait_for("report", task="waits")["error"] == "killed by signal 9 (SIGKILL)"
+    assert worker.wait_for("lost", tasks=["other"])
+
+
+def test_attempts_that_wait_for_a_killed_host_are_lost(worker: Harness) -> None:
+    worker.write_dag("wait_for_ever()")
+    worker.queue("any")
+    os.kill(int(worker.next_signal()), signal.SIGKILL)
+    assert worker.wait_for("lost", tasks=["any"])
+    assert worker.events("report") == []
 
 
 def test_a_daemon_of_a_task_dies_with_the_host(worker: Harness) -> None:
@@ -158,7 +246,7 @@ def test_a_daemon_of_a_task_dies_with_the_host(worker: Harness) -> None:
     watched = open_pidfds([int(worker.next_signal()), int(worker.next_signal())])
     (host,) = worker.children()
     os.kill(host, signal.SIGKILL)
-    assert worker.wait_for("report", task="daemon_and_wait")["kind"] == "failed"
+    assert worker.wait_for("lost", tasks=["daemon_and_wait"])
     assert all_ended(watched, 1.0)
 
 

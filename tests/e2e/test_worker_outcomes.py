@@ -1,5 +1,6 @@
 """A worker runs tasks in real processes and reports each outcome once, with its log."""
 
+import json
 import os
 import resource
 import signal
@@ -111,6 +112,25 @@ def test_megabytes_travel_both_ways(worker: Harness) -> None:
     assert len(report["xcoms"][0][1]) == 100
 
 
+def test_inputs_that_were_left_out_are_asked_for_one_by_one(worker: Harness) -> None:
+    worker.write_dag(
+        """
+        @task
+        def part(letter):
+            pass
+        @task
+        def joins(parts):
+            return [len(part) for part in parts], "".join(part[0] for part in parts)
+        joins([part.override(task_id=letter)(letter) for letter in "abcd"])
+        """
+    )
+    large = {letter: letter + "\xe9" * 524_286 + "\\" for letter in "abcd"}
+    worker.order(xcoms={f"{name}.return_value": json.dumps(text) for name, text in large.items()})
+    inputs = [(letter, "return_value", -1, None) for letter in large]
+    report = worker.run("joins", inputs=inputs, inputs_left_out=True)
+    assert report["xcoms"] == [["return_value", '[[524288,524288,524288,524288],"abcd"]']]
+
+
 def test_a_task_that_has_left_the_file_fails_by_name(worker: Harness) -> None:
     worker.write_dag("@task\ndef other():\n    pass\nother()")
     report = worker.run("gone")
@@ -124,7 +144,7 @@ def test_a_task_that_has_left_the_file_fails_by_name(worker: Harness) -> None:
         ("def broken(:\n    pass\n", "SyntaxError", "def broken(:"),
         ("import sys\nsys.exit(3)\n", "SystemExit: 3", "sys.exit(3)"),
         ("import os\nos._exit(4)\n", "exit code 4", "exit code 4"),
-        ("import os, signal\nos.kill(os.getpid(), 9)\n", "signal 9 (SIGKILL)", "SIGKILL"),
+        ("import os, signal\nos.kill(os.getpid(), 11)\n", "signal 11 (SIGSEGV)", "SIGSEGV"),
     ],
 )
 def test_a_dag_file_that_breaks_fails_the_attempt(

@@ -80,6 +80,10 @@ class MemoryExecution:
         names = [self.held.pop((ti_id, epoch)).task_id for ti_id, epoch, _ in keys]
         self._tell("hand_back", tasks=names)
 
+    def lost(self, incarnation: str, keys: Sequence[tuple[int, int, str]]) -> None:
+        names = [self.held.pop((ti_id, epoch)).task_id for ti_id, epoch, _ in keys]
+        self._tell("lost", tasks=names)
+
     def xcom(self, run_pk: int, task_id: str, key: str, map_index: int = -1) -> str | None:
         self._maybe_fail("xcom")
         return self.xcoms.get(f"{task_id}.{key}")
@@ -157,6 +161,7 @@ def claimed(
     dag_file: str,
     timeout: float | None = None,
     inputs: Sequence[tuple[str, str, int, str | None]] = (),
+    inputs_left_out: bool = False,
     source_rev: str = "rev",
 ) -> Claimed:
     return Claimed(
@@ -181,6 +186,7 @@ def claimed(
         source_rev=source_rev,
         spec=TaskSpec(task_id, "PythonOperator", execution_timeout_seconds=timeout),
         inputs=tuple(tuple(item) for item in inputs),  # type: ignore[misc]  # JSON has only lists
+        inputs_left_out=inputs_left_out,
     )
 
 

@@ -130,6 +130,32 @@ def test_why_names_the_failed_task_and_who_waits_for_it(engine):
     assert all(answer["sentence"] and answer["remedy"] and answer["since"] for answer in answers.values())
 
 
+def test_why_shows_the_error_and_how_to_read_the_log(engine):
+    fail_b(engine)
+    told = lines(engine, "why", "chain")
+    assert "    failed on purpose" in told
+    assert "    log: orch task-log chain b --run manual__1" in told
+    answers = {answer["task_id"]: answer["detail"] for answer in document(engine, "why", "chain")}
+    assert answers == {"b": "failed on purpose", "c": None}
+
+
+def test_why_of_a_skip_shows_its_words_or_the_rule(engine):
+    engine.trigger("chain")
+    engine.run(lambda claim: "skipped" if claim.task_id == "b" else "success")
+    answers = {answer["task_id"]: answer["detail"] for answer in document(engine, "why", "chain")}
+    assert answers == {"b": "skipped on purpose", "c": "trigger rule all_success"}
+    told = lines(engine, "why", "chain", "c")
+    assert "    trigger rule all_success" in told
+    assert not any("task-log" in line for line in told)
+
+
+def test_an_empty_list_of_dags_names_the_folder(engine):
+    with engine.store.write("register_dags") as tx:
+        tx.many("UPDATE dag SET is_missing = ? WHERE dag_id = ?", [(True, "chain")])
+    assert lines(engine, "list-dags") == [f"no DAGs in {engine.settings.core.dags_folder}"]
+    assert document(engine, "list-dags") == []
+
+
 def test_why_begins_with_the_scheduler_that_is_missing(engine):
     engine.trigger("chain")
     first, *_ = document(engine, "why", "chain")

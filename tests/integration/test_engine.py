@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tests.integration.harness import Engine, random_spec, spec_of
+from tests.integration.harness import random_spec, spec_of
 
 from orch.domain.dagspec import DagSpec, RetrySpec, TaskSpec
 from orch.domain.states import TERMINAL
@@ -13,14 +13,6 @@ from orch.errors import Conflict
 from orch.store.queries import runs
 
 DIAMOND = {"a": "", "b": "a", "c": "a", "d": "b c"}
-
-
-@pytest.fixture
-def engine(tmp_path):
-    engine = Engine.create(tmp_path / "home")
-    yield engine
-    engine.check()
-    engine.store.close()
 
 
 def test_a_diamond_runs_to_its_end_in_order(engine):
@@ -335,3 +327,17 @@ def test_conf_that_is_not_json_is_refused(engine):
         engine.trigger("d", conf={"x": float("nan")})
     assert json.loads("{}") == {}
     assert runs.DagRow is not None
+
+
+def test_no_scheduled_run_begins_while_the_file_cannot_be_imported(engine):
+    engine.add_dag(DagSpec("d", spec_of({"a": ""}).tasks, schedule="0 * * * *"))
+    engine.run()
+    with engine.store.write("audit") as tx:
+        tx.execute("INSERT INTO import_error (path, message, created_at) VALUES ('d.py', 'broken', 0)")
+    engine.clock.advance(hours=2)
+    engine.run()
+    assert engine.value("SELECT COUNT(*) FROM dag_run") == 0
+    with engine.store.write("audit") as tx:
+        tx.execute("DELETE FROM import_error")
+    engine.run()
+    assert engine.value("SELECT run_id FROM dag_run") == "scheduled__2024-01-01T14:00:00+00:00"

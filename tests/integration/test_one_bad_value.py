@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from tests.integration.harness import Engine, spec_of
+from tests.integration.harness import spec_of
 
 from orch.domain.dagspec import DagSpec, TaskSpec
 from orch.scheduler.create_runs import MOST_QUEUED
@@ -11,14 +11,6 @@ from orch.scheduler.service import Scheduler, SchedulerLost
 from orch.store.execution import MOST_INPUT_BYTES
 from orch.store.queries import limits
 from orch.store.rescue import rescue_process
-
-
-@pytest.fixture
-def engine(tmp_path):
-    engine = Engine.create(tmp_path / "home")
-    yield engine
-    engine.check()
-    engine.store.close()
 
 
 @pytest.mark.parametrize(

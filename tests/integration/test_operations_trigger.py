@@ -147,6 +147,35 @@ def test_a_logical_date_is_kept_and_is_its_own_interval(engine):
     assert engine.value("SELECT data_interval_start = data_interval_end FROM dag_run") == 1
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"logical_date": datetime.fromisoformat("0001-01-01T00:00:00+14:00")},
+        {"logical_date": datetime.fromisoformat("9999-12-31T23:59:59-12:00")},
+        {"conf": {"a": float("nan")}},
+        {"conf": {"a": "\ud800"}},
+        {"conf": [1]},
+        {"idempotency_key": "\udcff"},
+        {"note": "a\0b"},
+        {"dag_id": "\udcff"},
+    ],
+)
+def test_what_no_reader_could_read_back_is_bad_input(engine, wrong):
+    with pytest.raises(BadInput):
+        trigger(services(engine), ADA, TriggerRequest(**{"dag_id": "pair", **wrong}))
+    assert runs_of(engine) == []
+
+
+def test_the_deepest_conf_and_the_oldest_date_run_to_their_end(engine):
+    value: object = 1
+    for _ in range(99):
+        value = [value]
+    date = datetime(1900, 1, 1, tzinfo=UTC)
+    created = trigger(services(engine), ADA, TriggerRequest("pair", conf={"a": value}, logical_date=date))
+    engine.run()
+    assert engine.run_state(created.run_id) == "success"
+
+
 def test_a_dag_whose_file_is_gone_cannot_be_triggered(engine):
     with engine.store.write("register_dags") as tx:
         tx.many("UPDATE dag SET is_missing = 1 WHERE dag_id = ?", [("pair",)])

@@ -1,29 +1,12 @@
 """Pools: made, resized and deleted while tasks use them."""
 
 import pytest
-from tests.integration.harness import Engine, spec_of
+from tests.integration.harness import spec_of
 
 from orch.domain.dagspec import DagSpec, TaskSpec
 from orch.errors import BadInput, Conflict, NotFound
-from orch.operations.actor import Actor
-from orch.operations.perform import Services
 from orch.operations.pools import delete_pool, set_pool
 from orch.store.queries.pools import find_pool, list_pools
-
-ME = Actor("me")
-
-
-@pytest.fixture
-def engine(tmp_path):
-    engine = Engine.create(tmp_path / "home")
-    yield engine
-    engine.check()
-    engine.store.close()
-
-
-@pytest.fixture
-def services(engine):
-    return Services(engine.store, "LocalExecutor")
 
 
 def pool(engine, name):
@@ -31,8 +14,8 @@ def pool(engine, name):
         return find_pool(tx, name)
 
 
-def test_a_new_pool_is_listed_with_what_is_taken_of_it(engine, services):
-    set_pool(services, ME, "db", 3, "connections of the warehouse")
+def test_a_new_pool_is_listed_with_what_is_taken_of_it(engine, services, me):
+    set_pool(services, me, "db", 3, "connections of the warehouse")
     engine.add_dag(DagSpec("d", tuple(TaskSpec(f"t{n}", "Test", pool="db", pool_slots=2) for n in range(3))))
     engine.trigger("d")
     engine.scheduler.run_once()
@@ -43,62 +26,62 @@ def test_a_new_pool_is_listed_with_what_is_taken_of_it(engine, services):
     assert engine.run_state() == "success"
 
 
-def test_a_larger_pool_lets_more_run_at_once_and_a_smaller_one_takes_nothing_back(engine, services):
-    set_pool(services, ME, "db", 1)
+def test_a_larger_pool_lets_more_run_at_once_and_a_smaller_one_takes_nothing_back(engine, services, me):
+    set_pool(services, me, "db", 1)
     engine.add_dag(spec_of({f"t{n}": "" for n in range(4)}, pool="db"))
     engine.trigger("d")
     engine.scheduler.run_once()
     assert pool(engine, "db").queued == 1
-    set_pool(services, ME, "db", 3)
+    set_pool(services, me, "db", 3)
     engine.scheduler.run_once()
     assert pool(engine, "db").queued == 3
-    set_pool(services, ME, "db", 1)
+    set_pool(services, me, "db", 1)
     engine.scheduler.run_once()
     assert (pool(engine, "db").queued, pool(engine, "db").free) == (3, 0)
     engine.run()
     assert engine.run_state() == "success"
 
 
-def test_a_pool_without_slots_stops_its_tasks_and_minus_one_lifts_the_limit(engine, services):
-    set_pool(services, ME, "db", 0)
+def test_a_pool_without_slots_stops_its_tasks_and_minus_one_lifts_the_limit(engine, services, me):
+    set_pool(services, me, "db", 0)
     engine.add_dag(spec_of({"a": ""}, pool="db"))
     engine.trigger("d")
     engine.run()
     assert engine.states() == {"a": "scheduled"}
-    assert set_pool(services, ME, "db", -1).free is None
+    assert set_pool(services, me, "db", -1).free is None
     engine.run()
     assert engine.run_state() == "success"
 
 
-def test_a_pool_in_use_and_the_default_pool_cannot_be_deleted(engine, services):
-    set_pool(services, ME, "db", 1)
+def test_a_pool_in_use_and_the_default_pool_cannot_be_deleted(engine, services, me):
+    set_pool(services, me, "db", 1)
     engine.add_dag(spec_of({"a": ""}, pool="db"))
     engine.trigger("d")
     engine.scheduler.run_once()
     with pytest.raises(Conflict, match="in use: 1 slots"):
-        delete_pool(services, ME, "db")
+        delete_pool(services, me, "db")
     with pytest.raises(Conflict, match="'default' cannot be deleted"):
-        delete_pool(services, ME, "default")
+        delete_pool(services, me, "default")
     engine.run()
-    delete_pool(services, ME, "db")
+    delete_pool(services, me, "db")
     assert pool(engine, "db") is None
 
 
 @pytest.mark.parametrize("name", ["", "a b", "../x", "x" * 300])
-def test_a_name_that_is_no_id_is_refused(services, name):
+def test_a_name_that_is_no_id_is_refused(services, me, name):
     with pytest.raises(BadInput, match="pool id"):
-        set_pool(services, ME, name, 1)
+        set_pool(services, me, name, 1)
 
 
-def test_a_size_below_minus_one_is_refused(services):
+def test_a_size_below_minus_one_is_refused(services, me):
     with pytest.raises(BadInput, match="-2 slots"):
-        set_pool(services, ME, "db", -2)
+        set_pool(services, me, "db", -2)
 
 
-def test_an_unknown_pool_is_named_with_the_nearest(services):
-    set_pool(services, ME, "warehouse", 1)
+def test_an_unknown_pool_is_named_with_the_nearest(services, me):
+    set_pool(services, me, "warehouse", 1)
     with pytest.raises(NotFound, match="did you mean 'warehouse'"):
-        delete_pool(services, ME, "warehose")
+        delete_pool(services, me, "warehose")
 
 
 def test_a_new_database_has_the_default_pool_of_the_settings(engine):

@@ -99,8 +99,10 @@ def test_a_file_that_is_no_database_is_an_error_in_words(tmp_path):
 def test_the_url_of_a_plain_file_is_read_without_the_store():
     assert sqlite_path("sqlite:////a/b.db") == Path("/a/b.db")
     assert sqlite_path("sqlite:///b.db") == Path("b.db")
+    assert sqlite_path("sqlite:////a%3Fb%23c%20%2541/%C3%A9.db") == Path("/a?b#c %41/é.db")
     assert sqlite_path("sqlite:////a/b.db?timeout=3") is None
     assert sqlite_path("postgresql://x/y") is None
+    assert sqlite_path("sqlite:///:memory:") is None
     assert isinstance(new_reader("sqlite:////a/b.db"), SqliteReader)
     assert isinstance(new_reader("sqlite:////a/b.db?timeout=3"), Store)
 

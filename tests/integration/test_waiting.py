@@ -3,20 +3,12 @@
 from typing import Any
 
 import pytest
-from tests.integration.harness import Engine, spec_of
+from tests.integration.harness import spec_of
 
 from orch.domain.dagspec import DagSpec, RetrySpec, TaskSpec
 from orch.domain.reasons import REASONS
 from orch.store.queries import limits, reading, reading_tasks, waiting
 from orch.store.queries.waiting import Wait
-
-
-@pytest.fixture
-def engine(tmp_path):
-    engine = Engine.create(tmp_path / "home")
-    yield engine
-    engine.check()
-    engine.store.close()
 
 
 def waits_of(engine, dag_id, run_id="manual__1") -> dict[str, Any]:
@@ -215,3 +207,12 @@ def test_a_task_wider_than_its_whole_pool_says_so(engine):
     engine.scheduler.run_once()
     wait = waits_of(engine, "d")["a"]
     assert (wait.reason, wait.blocking) == ("pool_too_small", ("db",))
+
+
+def test_a_task_whose_upstreams_have_ended_waits_for_a_scheduler_and_not_for_them(engine):
+    engine.add_dag(spec_of({"a": "", "b": "a"}))
+    engine.trigger("d")
+    engine.scheduler.run_once()
+    assert reason(waits_of(engine, "d")["b"]) == "upstream_not_done"
+    engine.work()
+    assert reason(waits_of(engine, "d")["b"]) == "not_evaluated"

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 import orch
-from orch.errors import NotBuiltYet
+from orch.errors import DagDefinitionError, NotBuiltYet
 
 
 def test_every_public_name_can_be_imported() -> None:
@@ -28,6 +28,17 @@ def test_names_of_later_releases_are_refused_by_name(name: str) -> None:
 def test_an_unknown_name_is_an_import_error() -> None:
     with pytest.raises(ImportError, match="cannot import name 'Dag'"):
         exec("from orch import Dag", {})
+
+
+def test_an_operator_of_a_provider_is_named_with_its_home() -> None:
+    with pytest.raises(DagDefinitionError, match="write `from orch_standard import BashOperator`"):
+        exec("from orch import BashOperator", {})
+
+
+@pytest.mark.parametrize(("name", "right"), [("Dag", "DAG"), ("chian", "chain")])
+def test_a_misspelt_attribute_is_answered_with_the_nearest(name: str, right: str) -> None:
+    with pytest.raises(AttributeError, match=f"did you mean '{right}'"):
+        getattr(orch, name)
 
 
 def test_importing_orch_alone_loads_next_to_nothing() -> None:

@@ -81,7 +81,7 @@ def test_a_command_without_a_home_says_how_to_begin(tmp_path):
     ("error", "code", "text"),
     [
         (BadInput("no such thing"), 2, "error: no such thing"),
-        (Conflict("taken"), 1, "error: taken"),
+        (Conflict("taken"), 2, "error: taken"),
         (PermissionError(13, "Permission denied", "/x/y"), 1, "error: /x/y: Permission denied"),
         (KeyboardInterrupt(), 130, "interrupted"),
         (click.UsageError("what?"), 2, "what?"),

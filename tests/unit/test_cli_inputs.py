@@ -29,6 +29,31 @@ def test_json_that_is_no_object_is_refused(text):
         json_object(CTX, OPTION, text)
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('{"a":' * 101 + "1" + "}" * 101, "nested deeper than 100 levels"),
+        ('{"a":' * 976 + "1" + "}" * 976, "nested deeper than 100 levels|recursion"),
+        ('{"a": {"b": [0, "\\ud800"]}}', r"conf\.a\.b\[1\] has"),
+        ('{"a": "\\u0000"}', "conf.a has a NUL"),
+        ('{"a": "' + "x" * 1_048_576 + '"}', "bytes of JSON"),
+        ('{"a": 1e999}', "conf.a is inf"),
+    ],
+)
+def test_an_object_that_no_task_could_read_is_refused_with_its_place(text, place):
+    with pytest.raises(click.BadParameter, match=place) as error:
+        json_object(CTX, OPTION, text)
+    assert error.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "1899-12-31", "9001-01-01"]
+)
+def test_moments_near_the_ends_of_the_calendar_are_refused(text):
+    with pytest.raises(click.BadParameter, match="outside of the years 1900 to 9000"):
+        moment(CTX, OPTION, text)
+
+
 def test_a_long_text_is_not_repeated_in_full():
     with pytest.raises(click.BadParameter) as error:
         json_object(CTX, OPTION, "x" * 10_000)

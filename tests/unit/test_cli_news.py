@@ -58,3 +58,12 @@ def test_news_that_nobody_reads_is_dropped_instead_of_blocking():
         for pid in range(20_000):
             news.tell(ComponentEvent("worker", "started", pid))
         assert heard(news)[0] == ("worker", "started", 1)
+
+
+def test_a_request_to_stop_is_heard_once_however_often_it_is_made():
+    with News() as news:
+        news.tell_stopping()
+        news.tell_stopping()
+        assert heard(news) == [("everything", "stopping", 0)]
+        news.tell_stopping()
+        assert heard(news) == []

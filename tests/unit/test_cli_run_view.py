@@ -10,8 +10,9 @@ from orch.cli.follow import Look
 from orch.cli.news import ComponentState
 from orch.cli.output import Output
 from orch.cli.run_view import LiveRunView, PlainRunView, progress_text, task_text, waiting_text
-from orch.cli.up_view import component_text, event_text
+from orch.cli.up_snapshot import component_text, event_text
 from orch.domain.dagspec import DagSpec, TaskSpec
+from orch.settings import load_settings
 from orch.store.queries.reading import RunRow
 from orch.store.queries.reading_tasks import TaskInstanceRow
 from orch.store.queries.waiting import Wait
@@ -71,6 +72,35 @@ def test_a_pipe_gets_each_end_once(capsys):
     ]
 
 
+def test_a_run_without_tasks_is_told_once(capsys):
+    view = PlainRunView(Output(is_terminal=False))
+    view.show(look())
+    view.show(look(state="success"))
+    assert capsys.readouterr().out.splitlines() == ["run r1 of d: 0 tasks"]
+
+
+def waiting_for_retry(try_number: int) -> TaskInstanceRow:
+    row = task("a", "up_for_retry", try_number=try_number, max_tries=3)
+    return replace(row, reason_detail="ValueError: x", due_at=row.state_since + timedelta(seconds=5))
+
+
+def test_each_failed_try_is_told_with_its_error_and_the_next_start(capsys):
+    view = PlainRunView(Output(is_terminal=False))
+    for try_number in (1, 1, 2):
+        view.show(look(waiting_for_retry(try_number)))
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "a: up_for_retry on try 1 of 3: ValueError: x; again in 5 s",
+        "a: up_for_retry on try 2 of 3: ValueError: x; again in 5 s",
+    ]
+
+
+def test_a_terminal_shows_failed_tries_above_the_drawing(capsys):
+    with LiveRunView(Output(is_terminal=True)) as view:
+        view.show(look(waiting_for_retry(1)))
+        view.show(look(waiting_for_retry(1)))
+    assert capsys.readouterr().out.count("try 1 of 3: ValueError: x; again in 5 s") == 1
+
+
 def test_of_a_large_run_only_failures_are_told_by_name(capsys):
     tasks = [task(f"t{n}", "success") for n in range(150)]
     PlainRunView(Output(is_terminal=False)).show(look(*tasks, task("bad", "failed"), state="failed"))
@@ -116,10 +146,14 @@ def test_a_mapped_task_shows_the_state_that_needs_a_person_most():
             "worker (pid 7) ended: signal 9 (SIGKILL); it is started again",
         ),
         (ComponentState("worker", "ended", 7, "exit code 0"), "worker ended: exit code 0"),
+        (
+            ComponentState("everything", "stopping"),
+            "stopping; running tasks get at most 30 s to end (again: at once)",
+        ),
     ],
 )
-def test_components_are_told_with_what_became_of_them(state, text):
-    assert component_text(state) == text
+def test_components_are_told_with_what_became_of_them(state, text, tmp_path):
+    assert component_text(load_settings(tmp_path, {}), state) == text
 
 
 def test_runs_are_told_with_how_long_they_took():

@@ -44,6 +44,19 @@ def test_claim_waits_while_the_owner_is_being_imported() -> None:
     assert (verdict.decided, [r.path for r in verdict.held]) == ([], ["a.py"])
 
 
+def test_claim_waits_for_a_pending_file_before_it_that_may_declare_the_same() -> None:
+    verdict = decide(
+        [result("b.py", "x"), result("c.py", "y")], {}, {"a.py"}, lambda _, dag_id: dag_id == "x"
+    )
+    assert [r.path for r in verdict.held] == ["b.py"]
+    assert [r.path for r in verdict.decided] == ["c.py"]
+
+
+def test_claim_waits_for_no_file_behind_it_and_owner_for_none_at_all() -> None:
+    verdict = decide([result("b.py", "x"), result("d.py", "y")], {"y": "d.py"}, {"c.py"}, lambda *_: True)
+    assert [r.path for r in verdict.decided] == ["b.py", "d.py"]
+
+
 def test_one_lost_dag_refuses_the_whole_file() -> None:
     verdict = decide([result("b.py", "mine", "x")], {"x": "a.py"})
     assert len(verdict.decided[0].problems) == 1

@@ -3,7 +3,15 @@
 import os
 from pathlib import Path
 
-from orch.dagfiles.sources import MISSING, SETTLED_NS, FileStat, are_settled, content_hash, digest_file
+from orch.dagfiles.sources import (
+    MISSING,
+    SETTLED_NS,
+    FileStat,
+    are_settled,
+    content_hash,
+    digest_file,
+    names_dag,
+)
 
 
 def test_digest_is_of_the_content(tmp_path: Path) -> None:
@@ -47,3 +55,13 @@ def test_file_is_settled_when_its_last_change_is_long_enough_ago() -> None:
     now = SETTLED_NS + 50
     assert are_settled([old], now)
     assert not are_settled([old, young], now)
+
+
+def test_dag_id_counts_as_named_only_as_a_whole_word(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("with DAG('load.daily'): ...\n")
+    assert names_dag(file, "load.daily")
+    assert names_dag(file, "load")
+    assert not names_dag(file, "loa")
+    assert not names_dag(file, "load-daily")
+    assert not names_dag(tmp_path / "none.py", "load")

@@ -69,10 +69,16 @@ def test_new_file_is_imported_and_then_left_alone(site: Site) -> None:
     assert site.look() == Changes()
 
 
-def test_file_without_the_word_orch_is_skipped_until_it_has_it(site: Site) -> None:
+def test_file_that_mentions_no_dag_is_left_out_until_it_does(site: Site) -> None:
     site.write("a.py", "x = 1\n")
-    assert (site.look().to_import, site.look().skipped) == ([], 1)
+    assert (site.look().to_import, site.look().left_out) == ([], ["a.py"])
     site.write("a.py", "import orch\n")
+    assert site.look().to_import == ["a.py"]
+
+
+@pytest.mark.parametrize("text", ["from airflow import x", "DAGS = make()", "IMPORT ORCH"])
+def test_file_that_may_declare_a_dag_is_imported(site: Site, text: str) -> None:
+    site.write("a.py", text)
     assert site.look().to_import == ["a.py"]
 
 
@@ -84,7 +90,7 @@ def test_unchanged_files_are_not_read(site: Site) -> None:
     found = discover(site.folder)
     for path in found.files:
         (site.folder / path).unlink()  # to read one would show that it is gone
-    assert site.tracker.compare(found) == Changes(skipped=1)
+    assert site.tracker.compare(found) == Changes(left_out=["other.py"])
 
 
 def test_changed_content_is_imported_again(site: Site) -> None:

@@ -109,6 +109,7 @@ def test_plugins_from_refuses_a_broken_plugin() -> None:
     [
         ("orch_standard", "pip install orch-standard"),
         ("orch_standard.bash", "pip install orch-standard"),
+        ("orch_http.get", "orch_http is part of orch-http, which comes in a later release of orch"),
         ("orch_nothing", None),
         ("pandas", None),
         (None, None),

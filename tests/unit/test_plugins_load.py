@@ -201,7 +201,8 @@ def test_a_blocked_plugin_is_not_even_imported() -> None:
 
 def test_a_required_plugin_that_is_missing_stops_the_boot() -> None:
     with pytest.raises(
-        PluginError, match=r"'celery' is required by plugins.required but not installed; pip install"
+        PluginError,
+        match=r"'celery' is required by plugins.required but not installed; orch_celery is part of orch-celery",
     ):
         plugins_of(required=("celery",), local=Executors())
 
@@ -233,7 +234,11 @@ def test_an_executor_is_found_by_name() -> None:
     [
         ("FarExecuter", "unknown executor 'FarExecuter'; did you mean 'FarExecutor'?"),
         ("Nothing", "unknown executor 'Nothing'; known: FarExecutor"),
-        ("CeleryExecutor", "unknown executor 'CeleryExecutor'; pip install orch-celery"),
+        (
+            "CeleryExecutor",
+            "unknown executor 'CeleryExecutor'; orch_celery is part of orch-celery, "
+            "which comes in a later release of orch",
+        ),
     ],
 )
 def test_an_unknown_executor_is_answered_with_a_remedy(name: str, remedy: str) -> None:

@@ -1,5 +1,6 @@
 """Dying together, lock files, stop signals and the supervisor of components, with real processes."""
 
+import fcntl
 import os
 import select
 import signal
@@ -116,6 +117,16 @@ def test_a_lock_left_by_a_dead_process_can_be_taken(start: Start, tmp_path: Path
         assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_asking_about_a_lock_does_not_take_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def taken(*_: object) -> None:
+        raise AssertionError("the lock was taken")
+
+    path = tmp_path / "asked.lock"
+    path.touch()
+    monkeypatch.setattr(fcntl, "lockf", taken)
+    assert LockFile.is_free(path)
+
+
 def test_a_child_dies_with_its_killed_parent(start: Start) -> None:
     parent = start(
         """
@@ -169,6 +180,35 @@ def test_orphans_come_to_the_subreaper_and_strangers_are_killed(start: Start) ->
         print(kill_strangers(()), children())
         """
     )
+    assert read_line(reaper) == "set() set()"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a process that the next user cannot kill")
+def test_a_stranger_of_another_user_is_named_once_and_reaped_after_its_end(start: Start) -> None:
+    reaper = start(
+        """
+        import logging, os, select, signal, sys
+        from orch.processes import children, die_with_parent, end_strangers, kill_strangers
+        logging.basicConfig(stream=sys.stdout, format="%(message)s")
+        reader, writer = os.pipe()
+        me = os.getpid()
+        if (stranger := os.fork()) == 0:
+            die_with_parent(me)
+            os.close(writer)
+            os.read(reader, 1)
+            os._exit(0)
+        os.close(reader)
+        os.setuid(65534)
+        assert kill_strangers(()) == set()
+        assert end_strangers((), 60.0) == set()
+        assert children() == {stranger}
+        fd = os.pidfd_open(stranger)
+        os.close(writer)
+        select.select([fd], [], [])
+        print(kill_strangers(()), children(), flush=True)
+        """
+    )
+    assert "runs as another user" in read_line(reaper)
     assert read_line(reaper) == "set() set()"
 
 

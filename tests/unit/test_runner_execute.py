@@ -217,6 +217,16 @@ def test_inputs_that_did_not_come_are_asked_for() -> None:
     ]
 
 
+def test_inputs_that_were_left_out_are_asked_for() -> None:
+    with DAG("x") as made:
+        task(task_id="work")(lambda n: n + 1)(task(task_id="first")(lambda: 1)())
+    channel = Supervisor({("first", "return_value"): "41"})
+    inputs = (("first", "return_value", -1, None),)
+    outcome = run(made.get_task("work"), channel, inputs=inputs, inputs_left_out=True)
+    assert outcome.xcoms == (("return_value", "42"),)
+    assert len(channel.questions) == 1
+
+
 def test_a_task_without_result_hands_over_none() -> None:
     with DAG("x") as made:
         task(task_id="work")(lambda n: repr(n))(task(task_id="first")(lambda: None)())
@@ -290,7 +300,7 @@ def test_a_timeout_interrupts_user_code_and_calls_on_kill() -> None:
     outcome = run(operator, execution_timeout_seconds=0.05)
     assert (outcome.kind, outcome.retryable, outcome.reason) == ("failed", True, "execution_timeout")
     assert outcome.error == "it ran longer than its execution_timeout of 0.05 s"
-    assert "in interrupted" in (outcome.traceback or "")
+    assert outcome.traceback is None
     assert operator.calls == ["pre_execute", "execute", "on_kill"]
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,10 @@ def test_one_task_is_found(dags: Path) -> None:
         dags_folder=str(dags),
     )
     assert find_task(load_dags(file, str(dags)), command).task_id == "work"
+    with pytest.raises(
+        NotFound, match=r"'x' has no task 'wrk'; did you mean 'work'\?\. The run was created when .*x\.py"
+    ):
+        find_task(load_dags(file, str(dags)), replace(command, task_id="wrk"))
 
 
 def test_a_dag_or_task_that_is_gone_is_named(dags: Path) -> None:

@@ -66,5 +66,56 @@ def test_a_newer_format_is_refused(value: TaskCommand | Outcome, newest: int) ->
         type(value).from_json(json.dumps(body))
 
 
+@pytest.mark.parametrize(
+    ("field", "odd"),
+    [
+        ("kind", "up_for_retry"),
+        ("kind", ["success"]),
+        ("started_at", None),
+        ("started_at", 1),
+        ("started_at", "2024-05-06T07:08:09"),
+        ("ended_at", "9999-12-31T23:59:59-10:00"),
+        ("ended_at", "0001-01-01T00:00:00+10:00"),
+        ("ended_at", "1969-12-31T23:59:59+00:00"),
+        ("error", 5),
+        ("error", "\udc80"),
+        ("reason", ["x"]),
+        ("traceback", {}),
+        ("retryable", "yes"),
+        ("format", "1"),
+        ("xcoms", {"k": "1"}),
+        ("xcoms", ["kv"]),
+        ("xcoms", [["k"]]),
+        ("xcoms", [["k", ["not", "text"]]]),
+        ("xcoms", [[None, "1"]]),
+        ("xcoms", [["", "1"]]),
+        ("xcoms", [["k", "\ud800"]]),
+        ("xcoms", [["k", "1"], ["k", "2"]]),
+    ],
+)
+def test_an_odd_outcome_is_refused(field: str, odd: object) -> None:
+    body = json.loads(OUTCOME.to_json()) | {field: odd}
+    with pytest.raises(BadInput, match=r"^not an outcome: "):
+        Outcome.from_json(json.dumps(body))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "5", "[" * 100_000, '{"kind":"success"}'])
+def test_what_is_no_outcome_at_all_is_refused(text: str) -> None:
+    with pytest.raises(BadInput, match=r"^not an outcome: "):
+        Outcome.from_json(text)
+
+
+def test_moments_of_an_outcome_are_read_in_utc() -> None:
+    body = json.loads(OUTCOME.to_json()) | {"started_at": "2024-05-06T09:08:09.123456+02:00"}
+    assert Outcome.from_json(json.dumps(body)).started_at.isoformat() == "2024-05-06T07:08:09.123456+00:00"
+
+
+@pytest.mark.parametrize(
+    "value", [replace(COMMAND, conf={"k": "\xe9" * 100}), replace(OUTCOME, error="\xe9" * 100)]
+)
+def test_letters_beyond_ascii_take_their_utf_8_bytes(value: TaskCommand | Outcome) -> None:
+    assert "\xe9" * 100 in value.to_json()
+
+
 def test_the_nonce_is_not_printed() -> None:
     assert COMMAND.nonce not in repr(COMMAND)

@@ -136,9 +136,14 @@ def test_a_value_that_is_too_large_is_refused_with_a_remedy() -> None:
     with pytest.raises(XComError) as caught:
         encode(["x" * 600, "y" * 500], max_bytes=1000)
     assert str(caught.value) == (
-        "XCom 'return_value' of task 'load' has more than 1,000 bytes as JSON; 1,000 are allowed "
+        "XCom 'return_value' of task 'load' has 1,107 bytes as JSON; 1,000 are allowed "
         "(worker.xcom_max_bytes): write it to a file or table and return its path or id instead"
     )
+
+
+def test_the_size_of_a_huge_value_is_not_measured() -> None:
+    with pytest.raises(XComError, match="has more than 16,000 bytes as JSON; 1,000 are allowed"):
+        encode(["x" * 600] * 100, max_bytes=1000)
 
 
 def test_a_megabyte_passes_under_the_default_limit() -> None:

@@ -33,6 +33,11 @@ def test_the_database_lies_in_the_home_by_default(tmp_path: Path) -> None:
     assert load_settings(tmp_path, {}).database.url == f"sqlite:///{tmp_path}/orch.db"
 
 
+def test_a_home_with_signs_of_urls_is_escaped_in_the_default_address(tmp_path: Path) -> None:
+    url = load_settings(tmp_path / "a?b#c %41 é", {}).database.url
+    assert url == f"sqlite:///{tmp_path}/a%3Fb%23c%20%2541%20%C3%A9/orch.db"
+
+
 def test_parallelism_follows_the_usable_cpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(8)))
     assert load_settings(tmp_path, {}).worker.parallelism == 16

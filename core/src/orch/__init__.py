@@ -7,7 +7,7 @@ this package, do not pay for what only DAG files need.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from orch.errors import NotBuiltYet
+from orch.errors import DagDefinitionError, NotBuiltYet, nearest
 
 if TYPE_CHECKING:
     from orch.authoring.dag import DAG
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orch.authoring.taskflow import task
     from orch.authoring.xcomarg import XComArg
     from orch.domain.trigger_rules import TriggerRule
-    from orch.errors import DagDefinitionError, OrchError, XComError
+    from orch.errors import OrchError, XComError
     from orch.runner.context import Context, get_current_context
 
 __all__ = [
@@ -78,6 +78,9 @@ _LATER = frozenset(
     }
 )
 
+_ELSEWHERE = {"BashOperator": "orch_standard", "EmptyOperator": "orch_standard"}
+"""Names that people look for here -> the package that has them."""
+
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
@@ -86,7 +89,9 @@ def __getattr__(name: str) -> Any:
         return value
     if name in _LATER:
         raise NotBuiltYet(f"{name!r} comes in a later release of orch; leave it out")
-    raise AttributeError(f"module 'orch' has no attribute {name!r}")
+    if name in _ELSEWHERE:
+        raise DagDefinitionError(f"{name!r} is not in orch; write `from {_ELSEWHERE[name]} import {name}`")
+    raise AttributeError(f"module 'orch' has no attribute {name!r}{nearest(name, __all__)}")
 
 
 def __dir__() -> list[str]:

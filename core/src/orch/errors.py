@@ -26,6 +26,8 @@ class NotFound(BadInput):
 class Conflict(OrchError):
     """The thing exists already, or its state forbids the action."""
 
+    exit_code = 2
+
 
 class GraphError(BadInput):
     """The graph is not a directed acyclic graph of known tasks."""
@@ -73,5 +75,8 @@ class XComError(OrchError):
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the known name closest to `name`, or an empty string."""
-    match = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
+    names = sorted(known)
+    match = [other for other in names if other.lower() == name.lower() != other] or difflib.get_close_matches(
+        name, names, n=1, cutoff=0.6
+    )
     return f"; did you mean {match[0]!r}?" if match else ""

@@ -16,15 +16,20 @@ from orch.store.reader import Reader, check_schema, new_reader, sqlite_path
 @contextmanager
 def open_reader(settings: Settings) -> Iterator[Reader]:
     """Open the database of a home that is there; raise BadInput or SchemaMismatch, with the remedy, otherwise."""
+    require_database(settings)
+    with closing(reader_of(settings)) as reader:
+        check_schema(reader, settings.database.url)
+        yield reader
+
+
+def require_database(settings: Settings) -> None:
+    """Raise BadInput unless the home has a database; its schema may be any."""
     path = sqlite_path(settings.database.url)
     if path is not None and not path.exists():
         raise BadInput(
             f"there is no database in {settings.core.home}; start with `orch up` or `orch run DAG`, "
             "or name another home with --home DIR or ORCH_HOME"
         )
-    with closing(reader_of(settings)) as reader:
-        check_schema(reader, settings.database.url)
-        yield reader
 
 
 def reader_of(settings: Settings) -> Reader:
@@ -34,10 +39,15 @@ def reader_of(settings: Settings) -> Reader:
 
 def live_roles(reader: Reader) -> frozenset[str]:
     """Return the roles that have a live process here or, by their lease, elsewhere."""
+    return frozenset(sign.role for sign in live_processes(reader))
+
+
+def live_processes(reader: Reader) -> list[ProcessSign]:
+    """Return the components that are alive here or, by their lease, elsewhere."""
     with reader.read() as tx:
         signs = watching.signs_of_life(tx)
         now = tx.now
-    return frozenset(sign.role for sign in signs if _is_alive(sign, now))
+    return [sign for sign in signs if _is_alive(sign, now)]
 
 
 def _is_alive(sign: ProcessSign, now: int) -> bool:

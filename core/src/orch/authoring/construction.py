@@ -7,6 +7,7 @@ from typing import Any
 
 from orch.authoring.arguments import LATER_TASK_ARGUMENTS
 from orch.authoring.current import current_dag
+from orch.authoring.strays import note_operator
 from orch.errors import DagDefinitionError, nearest
 
 
@@ -33,7 +34,9 @@ class OperatorMeta(ABCMeta):
         if not hasattr(task, "task_id"):
             raise DagDefinitionError(f"{cls.__name__}.__init__ must call super().__init__(**kwargs)")
         task.link_inputs()
-        if task.dag is not None:
+        if task.dag is None:
+            note_operator(task.task_id)
+        else:
             task.dag.add_task(task)
         return task
 

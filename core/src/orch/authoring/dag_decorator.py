@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, overload
 
 from orch.authoring.dag import DAG
+from orch.authoring.strays import note_call, note_dag_function
 from orch.errors import DagDefinitionError, NotBuiltYet
 
 
@@ -25,9 +26,11 @@ class DagFunction:
             raise NotBuiltYet(
                 f"@dag function {self._name!r}: parameters come in a later release of orch; leave them out"
             )
+        note_dag_function(self._name)
 
     def __call__(self) -> DAG:
         """Make the DAG."""
+        note_call(self._name)
         with DAG(**self._options) as made:
             self.function()
         return made

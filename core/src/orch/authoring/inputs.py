@@ -10,6 +10,7 @@ import copy
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from orch.authoring.templates import refuse_templates
 from orch.authoring.xcomarg import RETURN_KEY, Lookup, XComArg, find_xcom_args, replace_xcom_args
 from orch.errors import DagDefinitionError, nearest
 
@@ -21,6 +22,9 @@ def find_inputs(task: "BaseOperator") -> list[XComArg]:
     """Return the results that the task's template fields name, in the order of the fields."""
     found = [argument for field in fields_of(task) for argument in find_xcom_args(_value(task, field))]
     _refuse_misplaced(task)
+    for field in fields_of(task):
+        if field not in task.literal_fields:
+            refuse_templates(task, field, getattr(task, field))
     return found
 
 

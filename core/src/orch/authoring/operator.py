@@ -58,6 +58,8 @@ class BaseOperator(TaskLike, metaclass=OperatorMeta):
 
     template_fields: ClassVar[Sequence[str]] = ()
     """Attributes that may hold results of other tasks; they hold values when `execute` is called."""
+    literal_fields: ClassVar[frozenset[str]] = frozenset()
+    """Template fields whose texts are data, so that `{{ ... }}` in them means nothing."""
     operator_name: ClassVar[str | None] = None
     """What people see as the kind of task; the class name unless set."""
     later_arguments: ClassVar[frozenset[str]] = frozenset()

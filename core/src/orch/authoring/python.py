@@ -17,6 +17,7 @@ class PythonOperator(BaseOperator):
     """
 
     template_fields: ClassVar[Sequence[str]] = ("op_args", "op_kwargs")
+    literal_fields: ClassVar[frozenset[str]] = frozenset({"op_args", "op_kwargs"})
     later_arguments: ClassVar[frozenset[str]] = frozenset(
         {"templates_dict", "templates_exts", "show_return_value_in_logs"}
     )

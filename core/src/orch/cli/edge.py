@@ -1,8 +1,10 @@
 """The edge of the command line: what an error looks like to a person, and which exit code it has."""
 
 import contextlib
+import io
 import os
 import platform
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from orch.errors import OrchError
+from orch.errors import BadInput, OrchError
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
@@ -23,7 +25,43 @@ def exit_code_of(command: Callable[[], object], home: Callable[[], Path], argv: 
         sys.stdout.flush()
     except BrokenPipeError:
         return _leave_the_pipe()
+    except OSError as error:
+        _leave_the_pipe()
+        return _say(f"error: the output cannot be written: {_os_error_text(error)}", FAILED)
     return code
+
+
+def open_closed_streams() -> None:
+    """Leave a process whose stdin, stdout and stderr exist and take every text.
+
+    What the caller has closed becomes the null device: the next file to be opened must not take its place.
+    """
+    for fd, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null == fd:
+                os.set_inheritable(fd, True)
+            else:
+                os.dup2(null, fd)
+                os.close(null)
+            setattr(sys, name, open(fd, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - stays open
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def refuse_undecodable(argv: Sequence[str]) -> None:
+    """Raise BadInput for an argument that is not valid UTF-8: no name, id or path of orch is."""
+    for argument in argv:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise BadInput(f"argument {argument!r} is not valid UTF-8; orch takes no such name") from None
+
+
+def hold_back_stops() -> None:
+    """For the last moments of a process, when nothing is left to stop: a late request must not change its exit code."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
 
 
 def _guarded(command: Callable[[], object], home: Callable[[], Path], argv: Sequence[str]) -> int:
@@ -73,7 +111,9 @@ def _write_report(error: Exception, home: Path, argv: Sequence[str]) -> Path:
     now = datetime.now(UTC)
     path = folder / f"cli-crash-{now:%Y%m%dT%H%M%S}-{os.getpid()}.txt"
     head = f"orch {' '.join(argv)}\n{now.isoformat()} Python {platform.python_version()}\n\n"
-    path.write_text(head + "".join(traceback.format_exception(error)), encoding="utf-8")
+    path.write_text(
+        head + "".join(traceback.format_exception(error)), encoding="utf-8", errors="backslashreplace"
+    )
     path.chmod(0o600)
     return path
 

@@ -59,11 +59,19 @@ class Follower:
         return Look(run, self._spec, tasks, wait)
 
     def follow(
-        self, stop: StopSignal, show: Callable[[Look], None], is_lost: Callable[[], bool] = lambda: False
+        self,
+        stop: StopSignal,
+        show: Callable[[Look], None],
+        is_lost: Callable[[], bool] = lambda: False,
+        listen: Callable[[], None] = lambda: None,
     ) -> Look | None:
-        """Show the run at each change until it has ended; None when `stop` was set or `is_lost()` became true."""
+        """Show the run at each change until it has ended; None when `stop` was set or `is_lost()` became true.
+
+        `listen` is called at each glance, whether the database has changed or not.
+        """
         rested_at = sure_at = 0.0
         while not stop.is_set:
+            listen()
             began = monotonic()
             if began >= sure_at or (began >= rested_at and self._mark.moved()):
                 look = self.look()
@@ -75,4 +83,5 @@ class Follower:
                 ended = monotonic()
                 rested_at, sure_at = ended + PAUSE_PER_LOOK * (ended - began), ended + SURE_SECONDS
             stop.wait(GLANCE_SECONDS)
+        listen()
         return None

@@ -1,11 +1,15 @@
 """What people type: JSON objects and moments, refused with a sentence when they are neither."""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
+
+from orch.errors import BadInput
+from orch.operations.conf import check_conf
+from orch.operations.logical_date import check_logical_date
 
 
 def json_object(ctx: click.Context, param: click.Parameter, value: str) -> dict[str, Any]:
@@ -18,6 +22,10 @@ def json_object(ctx: click.Context, param: click.Parameter, value: str) -> dict[
     if not isinstance(parsed, dict):
         text = f"{_shortened(value)} is JSON but not an object; write it like '{{\"key\": 1}}'"
         raise click.BadParameter(text, ctx, param)
+    try:
+        check_conf(parsed)
+    except BadInput as error:
+        raise click.BadParameter(str(error), ctx, param) from None
     return parsed
 
 
@@ -26,10 +34,15 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> dat
     if value is None:
         return None
     try:
-        return datetime.fromisoformat(value)
+        found = datetime.fromisoformat(value)
     except ValueError:
         text = f"{_shortened(value)} is not a moment; write 2026-01-31 or 2026-01-31T06:00+01:00"
         raise click.BadParameter(text, ctx, param) from None
+    try:
+        check_logical_date(found if found.tzinfo else found.replace(tzinfo=UTC))
+    except BadInput as error:
+        raise click.BadParameter(str(error), ctx, param) from None
+    return found
 
 
 def aware(moment: datetime | None, zone: str) -> datetime | None:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import shell_complete
 
-from orch.cli.edge import exit_code_of
+from orch.cli.edge import exit_code_of, open_closed_streams, refuse_undecodable
 from orch.cli.lazy import LazyGroup
 from orch.cli.site import Site
 
@@ -31,6 +31,7 @@ class OrchGroup(LazyGroup):
         site = Site()
 
         def command() -> object:
+            refuse_undecodable(argv)
             if instruction := os.environ.get(COMPLETE):
                 return shell_complete(self, {}, name, COMPLETE, instruction)
             with self.make_context(name, argv, obj=site, **extra) as ctx:
@@ -46,7 +47,7 @@ class OrchGroup(LazyGroup):
 )
 @click.version_option(package_name="orch-core", prog_name="orch")
 def cli() -> None:
-    """Run DAGs of Python, shell and SQL work on a schedule, and know what happened.
+    """Run DAGs of Python and shell work on a schedule, and know what happened.
 
     Begin with `orch up`, or with `orch run DAG`.
     """
@@ -54,6 +55,7 @@ def cli() -> None:
 
 def main() -> NoReturn:
     """Run the command line of this process."""
+    open_closed_streams()
     cli.main(prog_name="orch")
 
 

@@ -8,6 +8,8 @@ from typing import Self
 
 from orch.processes import ComponentEvent
 
+EVERYTHING = "everything"
+"""The name under which the request to stop is told."""
 LONGEST = 4096
 """A pipe takes this much at once or not at all, so that lines never mix."""
 
@@ -18,7 +20,7 @@ class ComponentState:
 
     name: str
     kind: str = "waiting"
-    """'waiting', or the kind of the last event: 'started', 'restarting', 'ended'."""
+    """'waiting', or the kind of the last event: 'started', 'restarting', 'ended'; 'stopping' of EVERYTHING."""
     pid: int = 0
     exit: str = ""
     starts: int = 0
@@ -56,11 +58,12 @@ class News:
                 exit=event.exit,
                 starts=known.starts + (event.kind == "started"),
             )
-        line = json.dumps([asdict(state) for state in self._told.values()]).encode() + b"\n"
-        try:
-            os.write(self._writer, line[:LONGEST])
-        except BlockingIOError:
-            return
+        self._pass_on()
+
+    def tell_stopping(self) -> None:
+        """Note that a stop was requested and pass it on; heard once, however often it was requested."""
+        self._told[EVERYTHING] = ComponentState(EVERYTHING, "stopping")
+        self._pass_on()
 
     def listen(self) -> Iterator[ComponentState]:
         """Take in what was told; yield each component whose state is new, in the order it happened."""
@@ -71,6 +74,13 @@ class News:
                     self._heard[state.name] = state
                     yield state
 
+    def _pass_on(self) -> None:
+        line = json.dumps([asdict(state) for state in self._told.values()]).encode() + b"\n"
+        try:
+            os.write(self._writer, line[:LONGEST])
+        except BlockingIOError:
+            return
+
     def _lines(self) -> list[bytes]:
         data = self._rest
         try:
@@ -80,3 +90,8 @@ class News:
             pass
         *lines, self._rest = data.split(b"\n")
         return lines
+
+
+def stopping_text(drain_seconds: float) -> str:
+    """Return what a person reads when a stop was requested."""
+    return f"stopping; running tasks get at most {drain_seconds:g} s to end (again: at once)"

@@ -4,7 +4,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from orch.app.home import is_served
-from orch.cli.output import Output
+from orch.cli.output import Output, counted
 from orch.cli.site import require_dags_folder
 from orch.clock import monotonic
 from orch.errors import NotFound
@@ -16,6 +16,9 @@ from orch.store.queries.reading import ImportErrorRow
 
 if TYPE_CHECKING:
     from orch.store.engine import Store
+
+LONGEST_TEXT = 1024 * 1024
+"""So much of a broken file is searched for the id of a DAG."""
 
 SERVER_SECONDS = 10.0
 """How long a running server gets to register a file that was just written."""
@@ -41,8 +44,8 @@ def prepare(settings: Settings, dag_id: str | None = None) -> None:
             _wait_for_server(settings, store, dag_id)
         elif _is_stale(settings, store, dag_id):
             register_dag_files(settings, store)
-        if dag_id is not None and _file_of(store, dag_id) is None:
-            _note_broken_files(store)
+        if dag_id is not None:
+            _note_broken_files(settings, store, dag_id)
 
 
 def refresh(settings: Settings) -> None:
@@ -74,12 +77,32 @@ def _is_stale(settings: Settings, store: "Store", dag_id: str | None) -> bool:
     return bool(stale) if file is None else file in stale
 
 
-def _note_broken_files(store: "Store") -> None:
-    """The DAG that is not there may be in one of them."""
+def _note_broken_files(settings: Settings, store: "Store", dag_id: str) -> None:
+    """Tell in full which broken file may hold a DAG that is not there; of all others, how many there are."""
+    file = _file_of(store, dag_id)
     with store.read() as tx:
-        errors = reading.import_errors(tx)
-    for error in errors:
+        errors = [error for error in reading.import_errors(tx) if error.path != file]
+    likely = [error for error in errors if file is None and _mentions(settings, error, dag_id)]
+    for error in likely:
         Output().note(error_line(error))
+    paths = {error.path for error in errors} - {error.path for error in likely}
+    if paths:
+        noun = "other file" if likely else "file"
+        Output().note(f"{counted(len(paths), noun)} cannot be imported; see `orch dags errors`")
+
+
+def _mentions(settings: Settings, error: ImportErrorRow, dag_id: str) -> bool:
+    """Return whether name or text of a broken file has the DAG's id."""
+    if dag_id in error.path:
+        return True
+    path = settings.core.dags_folder / error.path
+    try:
+        if not path.is_file():
+            return False  # a pipe would be waited for
+        with path.open("rb") as file:
+            return dag_id.encode() in file.read(LONGEST_TEXT)
+    except OSError:
+        return False
 
 
 def _file_of(store: "Store", dag_id: str) -> str | None:

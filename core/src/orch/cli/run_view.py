@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Protocol, Self
 from orch.cli.commands.show import drawing
 from orch.cli.commands.status import headline
 from orch.cli.follow import Look
-from orch.cli.output import Output, counted, span_text
+from orch.cli.output import Output, counted, printable, span_text
 from orch.clock import monotonic, system_clock
 from orch.domain.reasons import REASONS
-from orch.domain.states import FAILED_STATES, TERMINAL
+from orch.domain.states import FAILED_STATES, TERMINAL, TaskState
 from orch.store.queries.reading_tasks import TaskInstanceRow
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class PlainRunView:
 
     def __init__(self, output: Output) -> None:
         self._output = output
-        self._told: dict[int, str] = {}
+        self._told: dict[int, tuple[str, int]] = {}
+        self._is_begun = False
         self._wait: str | None = None
         self._progress: str | None = None
         self._next_progress = monotonic() + PROGRESS_SECONDS
@@ -64,15 +65,17 @@ class PlainRunView:
 
     def show(self, look: Look) -> None:
         """Print what has changed since the last look."""
-        if not self._told:
+        if not self._is_begun:
+            self._is_begun = True
             self.say(f"run {look.run.run_id} of {look.run.dag_id}: {counted(len(look.tasks), 'task')}")
         if (text := waiting_text(look)) != self._wait:
             self._wait = text
             if text:
                 self.say(text)
         for task in look.tasks:
-            if self._told.get(task.ti_id) != task.state:
-                self._told[task.ti_id] = task.state
+            now = (task.state, task.try_number)
+            if self._told.get(task.ti_id) != now:
+                self._told[task.ti_id] = now
                 self._tell(task, is_large=len(look.tasks) > MOST_TASK_LINES)
         if monotonic() >= self._next_progress and not look.has_ended:
             self._next_progress = monotonic() + PROGRESS_SECONDS
@@ -86,7 +89,7 @@ class PlainRunView:
     def _tell(self, task: TaskInstanceRow, *, is_large: bool) -> None:
         if (
             task.state in FAILED_STATES
-            or task.state == "up_for_retry"
+            or task.state == TaskState.UP_FOR_RETRY
             or (task.state in TERMINAL and not is_large)
         ):
             self.say(task_text(task))
@@ -102,6 +105,7 @@ class LiveRunView:
         self._output = output
         self._live = Live(console=output.console(), auto_refresh=False, transient=True)
         self._last: Look | None = None
+        self._retries: set[tuple[int, int]] = set()
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -120,6 +124,11 @@ class LiveRunView:
     def show(self, look: Look) -> None:
         """Redraw the run."""
         self._last = look
+        for task in look.tasks:
+            key = (task.ti_id, task.try_number)
+            if task.state == TaskState.UP_FOR_RETRY and key not in self._retries:
+                self._retries.add(key)
+                self.say(printable(task_text(task)))
         self._live.update(self._fitting(look), refresh=True)
 
     def _lines(self, look: Look, now: datetime) -> list[str]:
@@ -168,4 +177,13 @@ def task_text(task: TaskInstanceRow) -> str:
     took = f" in {span_text(task.ended_at - task.started_at)}" if task.started_at and task.ended_at else ""
     is_telling = task.max_tries > 1 and task.try_number and (task.try_number > 1 or task.state != "success")
     tries = f" on try {task.try_number} of {task.max_tries}" if is_telling else ""
-    return f"{name}: {task.state}{took}{tries}"
+    return f"{name}: {task.state}{took}{tries}{_retry_text(task)}"
+
+
+def _retry_text(task: TaskInstanceRow) -> str:
+    """Why the try failed and when the next one begins; nothing for a task that is not tried again."""
+    if task.state != TaskState.UP_FOR_RETRY:
+        return ""
+    error = f": {' '.join(task.reason_detail.split())}" if task.reason_detail else ""
+    again = f"; again in {(task.due_at - task.state_since).total_seconds():.3g} s" if task.due_at else ""
+    return error + again

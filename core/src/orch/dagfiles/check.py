@@ -21,10 +21,15 @@ class Checked:
 
     results: list[ImportResult] = field(default_factory=list)
     """One for each file, by path."""
-    skipped: int = 0
-    """Files that do not mention orch."""
+    left_out: list[str] = field(default_factory=list)
+    """Files that mention neither orch nor airflow nor a DAG."""
     unseen: list[str] = field(default_factory=list)
     """Folders that cannot be read."""
+
+    @property
+    def skipped(self) -> int:
+        """How many files are left out."""
+        return len(self.left_out)
 
     @property
     def is_clean(self) -> bool:
@@ -45,7 +50,7 @@ def check(settings: Settings, plugins: Plugins, path: Path | None = None) -> Che
     with Importer(stem_config(settings, plugins), settings.dagfiles.parallelism) as importer:
         results = [accept(result, plugins) for result in importer.import_all(changes.to_import)]
     verdict = decide([*results, *changes.unusable], owners={})
-    return Checked(verdict.decided, changes.skipped, found.problems)
+    return Checked(verdict.decided, changes.left_out, found.problems)
 
 
 def _aim(settings: Settings, path: Path | None) -> tuple[Settings, str]:

@@ -41,7 +41,7 @@ def stem_config(settings: Settings, plugins: Plugins) -> StemConfig:
         timeout_seconds=settings.dagfiles.import_timeout_seconds,
         memory_mb=settings.dagfiles.import_memory_mb,
         preload=tuple(sorted(operators)),
-        providers={package: provider.distribution for package, provider in KNOWN_PROVIDERS.items()},
+        providers={package: provider.remedy for package, provider in KNOWN_PROVIDERS.items()},
     )
 
 

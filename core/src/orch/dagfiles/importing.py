@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 
 from orch.authoring.dag import DAG
+from orch.authoring.strays import finding_strays
 from orch.dagfiles.limits import lift_memory_limit, time_limit
 from orch.dagfiles.problems import Explainer, ImportTimeout, line_of_dag
 from orch.dagfiles.recorder import SourceRecorder
@@ -17,12 +18,16 @@ def import_file(explainer: Explainer) -> ImportResult:
     began = time.perf_counter()
     problems: list[ImportProblem] = []
     dags: list[ImportedDag] = []
+    strays: tuple[str, ...] = ()
     misses_module = False
     recorder = SourceRecorder(Path(explainer.config.folder))
     recorder.install()
     try:
         with time_limit(explainer.config.timeout_seconds):
-            for dag in load_dags(explainer.file, explainer.config.folder):
+            with finding_strays(explainer.file) as made:
+                found = load_dags(explainer.file, explainer.config.folder)
+            strays = () if found else tuple(made.sentences)
+            for dag in found:
                 _serialise(dag, explainer, dags, problems)
     except BaseException as error:  # the edge of foreign code; SystemExit too must become a sentence
         if isinstance(error, MemoryError):
@@ -36,6 +41,7 @@ def import_file(explainer: Explainer) -> ImportResult:
         {explainer.path: MISSING} | recorder.sources(),
         time.perf_counter() - began,
         misses_module,
+        strays,
     )
 
 

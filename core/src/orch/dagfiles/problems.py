@@ -4,6 +4,7 @@ import ast
 import os
 import re
 import signal
+import sys
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from orch.errors import OrchError, nearest
 
 _FAULT_FRAME = re.compile(r'\s*File "(?P<file>.+)", line (?P<line>\d+) in .*')
 """How Python writes its stack when it crashes, innermost frame first."""
+
+_NO_NAME = re.compile(r"cannot import name '(?P<name>\w+)' from '(?P<module>[\w.]+)'")
+"""How Python says that a module lacks what a file takes from it."""
 
 _INTERNALS = (f"{Path(orch.__file__).parent}{os.sep}", "<frozen ")
 
@@ -76,7 +80,7 @@ class Explainer:
             return f"{error}{self._where_to_get(error.name)}"
         if isinstance(error, ImportError) and "relative import" in str(error):
             return f"{error}; the dags folder is on the import path: write the full name of the module"
-        return f"{type(error).__name__}: {_text(error)}".removesuffix(": ")
+        return f"{type(error).__name__}: {_text(error)}".removesuffix(": ") + _nearest_import(error)
 
     def _elsewhere(self, error: SyntaxError) -> str:
         if error.filename in (None, self.file):
@@ -86,7 +90,12 @@ class Explainer:
     def _where_to_get(self, module: str) -> str:
         package = module.partition(".")[0]
         if package in self.config.providers:
-            return f"; install it with `pip install {self.config.providers[package]}`"
+            return f"; {self.config.providers[package]}"
+        if package == "airflow":
+            return (
+                "; DAG files of orch import from orch: `from orch import DAG, task`, "
+                "and operators from orch_standard: `from orch_standard import BashOperator`"
+            )
         if package.startswith("orch_"):
             return f"; no provider of orch has this name{nearest(package, self.config.providers)}"
         return ""
@@ -141,6 +150,14 @@ def with_output(trace: str, output: str) -> str:
     if not output.strip():
         return trace
     return f"{trace}\nOutput of the import:\n{output}" if trace else f"Output of the import:\n{output}"
+
+
+def _nearest_import(error: BaseException) -> str:
+    """Return a hint when a name was misspelt that orch or a provider has."""
+    found = _NO_NAME.match(_text(error)) if isinstance(error, ImportError) else None
+    if found is None or not found["module"].startswith("orch"):
+        return ""
+    return nearest(found["name"], (n for n in dir(sys.modules.get(found["module"])) if n[0] != "_"))
 
 
 def _text(error: BaseException) -> str:

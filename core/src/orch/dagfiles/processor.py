@@ -14,6 +14,7 @@ from orch.dagfiles.discover import discover
 from orch.dagfiles.importer import Importer, stem_config
 from orch.dagfiles.ownership import Verdict, decide
 from orch.dagfiles.results import ImportProblem, ImportResult
+from orch.dagfiles.sources import names_dag
 from orch.dagfiles.tracker import Tracker
 from orch.dagfiles.watcher import FolderWatcher
 from orch.errors import OrchError, StoreError
@@ -169,7 +170,7 @@ class DagProcessor:
     def _register(self) -> None:
         """Store what has arrived; what waits for the owner of its DAG, or cannot be stored now, stays."""
         pending = self._submitted - {result.path for result in self._arrived}
-        verdict = decide(self._arrived, self._tracker.owners(self._gone), pending)
+        verdict = decide(self._arrived, self._tracker.owners(self._gone), pending, self._may_declare)
         unstored = {result.path: result for result in self._arrived}
         try:
             for batch in _batches(verdict.decided):
@@ -179,6 +180,10 @@ class DagProcessor:
         finally:
             self._arrived = list(unstored.values())
             self._arrived_since = time.monotonic()
+
+    def _may_declare(self, path: str, dag_id: str) -> bool:
+        """Whether a file that is being imported is as new as one that declares this DAG, and may do so too."""
+        return path not in self._tracker.files and names_dag(self._folder / path, dag_id)
 
     def _store_batch(self, batch: Sequence[ImportResult]) -> Sequence[ImportResult]:
         """Store the results in one transaction; one that the database refuses must not keep out the others."""
@@ -222,6 +227,8 @@ class DagProcessor:
         self.report.imported.append(result.path)
         if result.problems:
             self.report.problems[result.path] = result.problems
+        if result.finding:
+            log.warning("%s", result.finding)
         for problem in result.problems:
             where = f"{result.path}:{problem.line}" if problem.line else result.path
             log.warning("%s: %s", where, problem.message)

@@ -20,7 +20,7 @@ class StemConfig:
     preload: tuple[str, ...] = ()
     """Modules that many DAG files import, such as those of operators."""
     providers: dict[str, str] = field(default_factory=dict)
-    """Import package → distribution of the providers that exist, installed or not."""
+    """Import package → how to get it, of the providers that exist, installed or not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,15 @@ class ImportResult:
     seconds: float = 0.0
     misses_module: bool = False
     """A module was not found: another file or an installation may cure it."""
+    strays: tuple[str, ...] = ()
+    """What to mend when the file declares no DAG though it seems to want one; it is no problem of its own."""
     stat_key: str = ""
     """How the sources looked when the result arrived; empty when they changed too recently to trust that."""
+
+    @property
+    def finding(self) -> str | None:
+        """`x.py declares no DAG: ...` when it looks as if its author meant to."""
+        return f"{self.path} declares no DAG: {'; '.join(self.strays[:3])}" if self.strays else None
 
     def to_json(self) -> str:
         """Return the result as JSON."""
@@ -63,7 +70,8 @@ class ImportResult:
             body = json.loads(text)
             dags = tuple(ImportedDag(**raw) for raw in body.pop("dags"))
             problems = tuple(ImportProblem(**raw) for raw in body.pop("problems"))
-            return cls(dags=dags, problems=problems, **body)
+            strays = tuple(body.pop("strays"))
+            return cls(dags=dags, problems=problems, strays=strays, **body)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"not an import result: {error}") from error
 

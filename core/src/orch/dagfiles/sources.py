@@ -6,6 +6,7 @@ Each has a *stat key* (cheap, changes when the file may have changed) and a *dig
 import errno
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -92,10 +93,24 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__pycache__"
 
 
-def mentions_orch(path: Path) -> bool:
-    """Return whether the file's text has `orch` in it; one that has not cannot declare a DAG."""
+def may_declare_dags(path: Path) -> bool:
+    """Return whether the file's text has `orch`, `airflow` or `dag` in it, in capitals or not; others are left out.
+
+    A file of another orchestrator is imported too, so that its author learns what to change.
+    """
     with _open_regular(path) as file:
-        return b"orch" in file.read()
+        text = file.read().lower()
+    return any(word in text for word in (b"orch", b"airflow", b"dag"))
+
+
+def names_dag(path: Path, dag_id: str) -> bool:
+    """Return whether the id is a word of the file's text, as in nearly every file that declares the DAG."""
+    word = re.compile(rb"(?<![A-Za-z0-9_])%b(?![A-Za-z0-9_])" % re.escape(dag_id.encode()))
+    try:
+        with _open_regular(path) as file:
+            return word.search(file.read(LARGEST_SOURCE)) is not None
+    except OSError:
+        return False
 
 
 def _open_regular(path: Path) -> BufferedReader:

@@ -15,7 +15,7 @@ from orch.dagfiles.sources import (
     combined_key,
     content_hash,
     digest_file,
-    mentions_orch,
+    may_declare_dags,
 )
 from orch.store.queries.dag_files import KnownFile
 
@@ -53,8 +53,13 @@ class Changes:
     settled: dict[str, str] = field(default_factory=dict)
     """Path → new stat key of files whose content is the same."""
     gone: list[str] = field(default_factory=list)
-    skipped: int = 0
-    """How many files do not mention orch."""
+    left_out: list[str] = field(default_factory=list)
+    """Files that mention neither orch nor airflow nor a DAG."""
+
+    @property
+    def skipped(self) -> int:
+        """How many files are left out."""
+        return len(self.left_out)
 
 
 class Tracker:
@@ -101,7 +106,7 @@ class Tracker:
                 self._look_at_new(path, found.files[path], changes)
         changes.to_import.sort()
         self._miss(found, busy, changes)
-        changes.skipped = len(self._others)
+        changes.left_out = sorted(self._others)
         return changes
 
     def stamp(self, result: ImportResult) -> ImportResult:
@@ -146,7 +151,7 @@ class Tracker:
             self._refuse(path, _too_large(stat), changes)
             return
         try:
-            may_have_dags = mentions_orch(self._folder / path)
+            may_have_dags = may_declare_dags(self._folder / path)
         except OSError as error:
             self._refuse(path, f"the file cannot be read: {error.strerror or error}", changes)
             return

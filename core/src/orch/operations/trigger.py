@@ -7,9 +7,11 @@ from typing import Any
 
 from orch.clock import from_micros
 from orch.domain import states
-from orch.errors import Conflict
+from orch.errors import BadInput, Conflict
 from orch.ids import check_run_id
 from orch.operations.actor import Actor
+from orch.operations.conf import check_conf, check_text
+from orch.operations.logical_date import check_logical_date
 from orch.operations.perform import Done, Order, Services, perform
 from orch.store.engine import Tx
 from orch.store.queries import reading
@@ -34,13 +36,24 @@ class TriggerRequest:
 def trigger(services: Services, actor: Actor, request: TriggerRequest) -> CreatedRun:
     """Create one manual run and its task instances, or return the run of an equal request with the same key.
 
-    Raises NotFound for an unknown DAG, Conflict for a taken run id, a key that made another run, or a DAG
-    whose file is gone.
+    Raises BadInput for a request that later readers could not read, NotFound for an unknown DAG, Conflict for
+    a taken run id, a key that made another run, or a DAG whose file is gone.
     """
-    if request.run_id is not None:
-        check_run_id(request.run_id)
+    _check(request)
     order = Order(actor, "dag.trigger", request.dag_id, "create_run")
     return perform(services, order, lambda tx: _trigger(tx, services, actor, request))
+
+
+def _check(request: TriggerRequest) -> None:
+    """What is stored is read again and again by every scheduler and worker; nothing may be wrong with it then."""
+    if request.run_id is not None:
+        check_run_id(request.run_id)
+    if request.logical_date is not None:
+        check_logical_date(request.logical_date)
+    check_conf(request.conf)
+    texts = {"DAG id": request.dag_id, "idempotency key": request.idempotency_key, "note": request.note}
+    for name, text in texts.items():
+        check_text(f"{name} {ascii(text)[:60]}", text or "")
 
 
 def _trigger(tx: Tx, services: Services, actor: Actor, request: TriggerRequest) -> Done[CreatedRun]:
@@ -48,6 +61,11 @@ def _trigger(tx: Tx, services: Services, actor: Actor, request: TriggerRequest) 
     dag = find_current(tx, request.dag_id)
     if row.is_missing or dag is None:
         raise Conflict(f"DAG {request.dag_id!r} is gone: {row.file} has it no more; put it back to run it")
+    if row.import_error is not None:
+        raise BadInput(
+            f"DAG {request.dag_id!r}: {row.file} cannot be imported now ({row.import_error});"
+            " its tasks would fail, so mend the file first"
+        )
     now = from_micros(tx.now)
     date = request.logical_date
     new = NewRun(

@@ -11,6 +11,16 @@ class Provider:
     distribution: str
     executors: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
+    is_released: bool = False
+    """Whether it can be installed today."""
+
+    @property
+    def remedy(self) -> str:
+        """How to get it: `pip install orch-local`, or that it comes later."""
+        if self.is_released:
+            return f"pip install {self.distribution}"
+        package = self.distribution.replace("-", "_")
+        return f"{package} is part of {self.distribution}, which comes in a later release of orch"
 
 
 KNOWN_PROVIDERS: Mapping[str, Provider] = {
@@ -23,13 +33,15 @@ KNOWN_PROVIDERS: Mapping[str, Provider] = {
     "orch_http": Provider("orch-http", operators=("HttpOperator", "HttpSensor")),
     "orch_jinja": Provider("orch-jinja"),
     "orch_kubernetes": Provider("orch-kubernetes", executors=("KubernetesExecutor",)),
-    "orch_local": Provider("orch-local", executors=("LocalExecutor", "SequentialExecutor")),
+    "orch_local": Provider("orch-local", executors=("LocalExecutor", "SequentialExecutor"), is_released=True),
     "orch_prometheus": Provider("orch-prometheus"),
     "orch_rbac": Provider("orch-rbac"),
     "orch_secrets": Provider("orch-secrets"),
     "orch_sla": Provider("orch-sla"),
     "orch_sql": Provider("orch-sql", operators=("SqlOperator", "SqlSensor")),
-    "orch_standard": Provider("orch-standard", operators=("BashOperator", "EmptyOperator", "PythonOperator")),
+    "orch_standard": Provider(
+        "orch-standard", operators=("BashOperator", "EmptyOperator", "PythonOperator"), is_released=True
+    ),
     "orch_statsd": Provider("orch-statsd"),
     "orch_triggerer": Provider("orch-triggerer"),
     "orch_web": Provider("orch-web"),
@@ -39,9 +51,12 @@ KNOWN_PROVIDERS: Mapping[str, Provider] = {
 
 
 def remedy_for_module(module: str | None) -> str | None:
-    """Return `pip install orch-standard` for `orch_standard.bash`; None when no known provider has the module."""
+    """Return `pip install orch-standard` for `orch_standard.bash`, or that its provider is not released yet.
+
+    None when no known provider has the module.
+    """
     provider = KNOWN_PROVIDERS.get((module or "").partition(".")[0])
-    return f"pip install {provider.distribution}" if provider else None
+    return provider.remedy if provider else None
 
 
 def package_with_executor(name: str) -> str | None:

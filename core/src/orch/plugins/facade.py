@@ -65,7 +65,7 @@ class Plugins:
         for plugin in self.report:
             if plugin.origin.startswith(f"{package}."):
                 return f"; {_why_silent(plugin)}"
-        return f"; pip install {KNOWN_PROVIDERS[package].distribution}"
+        return f"; {KNOWN_PROVIDERS[package].remedy}"
 
 
 def _why_silent(plugin: PluginReport) -> str:

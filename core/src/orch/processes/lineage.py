@@ -2,6 +2,7 @@
 
 import ctypes
 import functools
+import logging
 import os
 import select
 import signal
@@ -10,6 +11,8 @@ from collections.abc import Callable, Container
 from pathlib import Path
 
 from orch.clock import monotonic
+
+log = logging.getLogger("orch.processes")
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -64,15 +67,17 @@ def children() -> set[int]:
 def kill_strangers(known: Container[int]) -> set[int]:
     """Kill and reap each child whose id is not in `known`; return those that are still dying.
 
-    Orphans of a killed stranger become children in turn, so call it again until it returns an empty set.
+    Orphans of a killed stranger become children in turn, so call it again until it returns an empty set. A child
+    that runs as another user cannot be killed: it is named in a warning once, is not returned, since nobody can
+    wait for it, and is reaped by the first call after its end.
     """
     dying: set[int] = set()
     for pid in children():
         if pid in known:
             continue
         try:
-            os.kill(pid, signal.SIGKILL)
-            if os.waitpid(pid, os.WNOHANG) == (0, 0):
+            is_killed = _kill(pid)
+            if os.waitpid(pid, os.WNOHANG) == (0, 0) and is_killed:
                 dying.add(pid)
         except (ProcessLookupError, ChildProcessError):
             continue
@@ -80,11 +85,33 @@ def kill_strangers(known: Container[int]) -> set[int]:
 
 
 def end_strangers(known: Container[int], seconds: float) -> set[int]:
-    """Kill strangers until none is left, at most for `seconds`; return those that hang in the kernel."""
+    """Kill strangers until none is left, at most for `seconds`; return those that hang in the kernel.
+
+    It does not wait for children of another user, which cannot be killed.
+    """
     until = monotonic() + seconds
     while (dying := kill_strangers(known)) and (left := until - monotonic()) > 0:
         _wait_for_an_end(dying, left)
     return dying
+
+
+def _kill(pid: int) -> bool:
+    """Return False when the process belongs to another user."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except PermissionError:
+        _warn_of_unkillable(pid)
+        return False
+    return True
+
+
+@functools.cache
+def _warn_of_unkillable(pid: int) -> None:
+    """Warn once for each process, however often it is met."""
+    words = (
+        "process %d was left behind and runs as another user, so that orch may not kill it; end it yourself"
+    )
+    log.warning(words, pid)
 
 
 def _wait_for_an_end(pids: set[int], seconds: float) -> None:

@@ -3,10 +3,18 @@
 import errno
 import fcntl
 import os
+import struct
+import sys
 from pathlib import Path
 from typing import ClassVar
 
 from orch.errors import Conflict
+
+if sys.platform == "linux":
+    _FLOCK, _FLOCK_FIELDS = "hhqqi0q", ("type", "whence", "start", "length", "pid")
+else:  # the BSDs, macOS among them
+    _FLOCK, _FLOCK_FIELDS = "qqihh0q", ("start", "length", "pid", "type", "whence")
+"""C's `struct flock`, in the order in which the system has it."""
 
 
 class LockFile:
@@ -44,7 +52,10 @@ class LockFile:
 
     @classmethod
     def is_free(cls, path: Path) -> bool:
-        """Tell whether nobody holds the lock: its owner has released it or is dead. A missing file is free."""
+        """Tell whether nobody holds the lock: its owner has released it or is dead. A missing file is free.
+
+        The lock is not taken for that, so asking never stands in the way of an `acquire`.
+        """
         if cls._is_ours(path):
             return False
         try:
@@ -52,14 +63,9 @@ class LockFile:
         except FileNotFoundError:
             return True
         try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EACCES, errno.EAGAIN):
-                return False
-            raise
+            return not _is_locked(fd)
         finally:
             os.close(fd)
-        return True
 
     def release(self) -> None:
         """Remove the file and free the lock; nothing happens the second time or in a forked child."""
@@ -82,6 +88,14 @@ class LockFile:
             return _key(path.stat()) in cls._held
         except FileNotFoundError:
             return False
+
+
+def _is_locked(fd: int) -> bool:
+    """Tell whether another process has a lock anywhere in the file."""
+    zeros = dict.fromkeys(_FLOCK_FIELDS, 0)
+    question = struct.pack(_FLOCK, *{**zeros, "type": fcntl.F_WRLCK, "whence": os.SEEK_SET}.values())
+    answer = struct.unpack(_FLOCK, fcntl.fcntl(fd, fcntl.F_GETLK, question))
+    return bool(answer[_FLOCK_FIELDS.index("type")] != fcntl.F_UNLCK)
 
 
 def _holder(path: Path) -> str:

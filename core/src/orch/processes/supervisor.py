@@ -77,10 +77,12 @@ class Supervisor:
         *,
         grace_seconds: float,
         on_event: Callable[[ComponentEvent], None] | None = None,
+        on_stop: Callable[[], None] | None = None,
     ) -> None:
         self._children = [_Child(component) for component in components]
         self._grace_seconds = grace_seconds
         self._on_event = on_event
+        self._on_stop = on_stop
         self._kill_at: float | None = None
         self._exit_code = 0
         self._stops_seen = 0
@@ -89,7 +91,7 @@ class Supervisor:
         """Run all components until `stop` or until one that `ends_all` has ended; return the exit code.
 
         When it returns no process that it started is left: each was sent SIGTERM, and SIGKILL `grace_seconds`
-        later. A further stop request is passed on as a further SIGTERM.
+        later. A further stop request is passed on as a further SIGTERM. `on_stop` is called at each.
         """
         become_subreaper()
         with SignalPipe((signal.SIGCHLD,)) as child_ended, selectors.DefaultSelector() as selector:
@@ -153,6 +155,8 @@ class Supervisor:
     def _pass_on_stop(self, stop: StopSignal) -> None:
         if stop.count > self._stops_seen:
             self._stops_seen = stop.count
+            if self._on_stop is not None:
+                self._on_stop()
             self._begin_end()
             for child in self._children:
                 child.stopping = False

@@ -45,6 +45,8 @@ class TaskCommand:
     """Absolute path; importable while the file is loaded."""
     inputs: tuple[Input, ...] = ()
     """The XComs that the task's arguments name, read with the claim."""
+    inputs_left_out: bool = False
+    """True when `inputs` were too large for the command: a value that is None there must be asked for."""
     execution_timeout_seconds: float | None = None
     xcom_max_bytes: int = 1_048_576
 
@@ -55,7 +57,7 @@ class TaskCommand:
             body[name] = isoformat(body[name])
         body["conf"] = dict(self.conf)
         body["format"] = COMMAND_FORMAT
-        return json.dumps(body, separators=(",", ":"))
+        return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> "TaskCommand":

@@ -60,7 +60,11 @@ class TaskInstance:
         self._channel = channel
         self._known_task_ids = set(known_task_ids)
         self._read: dict[tuple[str, str, int], str | None] = {
-            (task_id, key, map_index): value for task_id, key, map_index, value in command.inputs
+            (task_id, key, map_index): value
+            for task_id, key, map_index, value in command.inputs
+            if not (
+                command.inputs_left_out and value is None
+            )  # then one question for each, when it is needed
         }
         self._pushed: dict[str, str] = {}
 

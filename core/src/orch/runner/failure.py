@@ -1,17 +1,19 @@
 """Failures as text: an exception of user code becomes one line and a traceback that any database can hold."""
 
+import os
 import traceback
 from pathlib import Path
-from types import TracebackType
+from types import FrameType
+
+from orch.errors import OrchError, XComError
+from orch.runner.interrupt import TIMEOUT, Interrupted
 
 MAX_LINE = 500
 MAX_TRACEBACK = 50_000
 
-_OWN_FILES = tuple(
-    str(Path(__file__).parent.parent / name)
-    for name in ("runner/execute.py", "authoring/python.py", "authoring/callables.py")
-)
-"""Frames of these at the start of a traceback are orch's way into user code and say nothing to its author."""
+_OWN_FOLDER = f"{Path(__file__).parent.parent}{os.sep}"
+_OWN_PACKAGES = frozenset({"orch_standard"})
+_IMPORT_SYSTEM = "<frozen importlib"
 
 
 def one_line(error: BaseException) -> str:
@@ -29,22 +31,48 @@ def line(text: str) -> str:
     return flat if len(flat) <= MAX_LINE else f"{flat[: MAX_LINE - 3]}..."
 
 
-def traceback_text(error: BaseException) -> str:
-    """Return the traceback from the first frame of user code on; the middle of a very long one is left out."""
-    frames = _skip_own(error.__traceback__)
-    text = _storable("".join(traceback.format_exception(type(error), error, frames)))
+def traceback_text(error: BaseException) -> str | None:
+    """Return the traceback from the first frame of user code on; the middle of a very long one is left out.
+
+    None when the message alone says all: for a refused XCom, the end of the execution timeout, and what orch or
+    a provider of its own refuses before any user code.
+    """
+    if isinstance(error, XComError) or (isinstance(error, Interrupted) and error.reason == TIMEOUT):
+        return None
+    if isinstance(error, OrchError) and _first_of_user(error) is None:
+        return None
+    described = traceback.TracebackException.from_exception(error)
+    _trim(error, described)
+    text = _storable("".join(described.format()))
     if len(text) <= MAX_TRACEBACK:
         return text
     half = MAX_TRACEBACK // 2
     return f"{text[:half]}\n... {len(text) - 2 * half} characters left out ...\n{text[-half:]}"
 
 
-def _skip_own(frames: TracebackType | None) -> TracebackType | None:
-    while frames is not None and frames.tb_next is not None:
-        if frames.tb_frame.f_code.co_filename not in _OWN_FILES:
-            break
-        frames = frames.tb_next
-    return frames
+def _trim(error: BaseException, described: traceback.TracebackException) -> None:
+    """Cut off orch's way into user code, here and in the causes; frames of orch alone are a bug and stay."""
+    pending: list[tuple[BaseException | None, traceback.TracebackException | None]] = [(error, described)]
+    while pending:
+        raised, shown = pending.pop()
+        if raised is not None and shown is not None:
+            if first := _first_of_user(raised):
+                shown.stack = traceback.StackSummary.from_list(shown.stack[first:])
+            elif first is None and isinstance(raised, OrchError | SyntaxError):
+                shown.stack = traceback.StackSummary()
+            pending += [(raised.__cause__, shown.__cause__), (raised.__context__, shown.__context__)]
+
+
+def _first_of_user(error: BaseException) -> int | None:
+    """Return how many frames of orch come before the first one of user code; None when there is none of it."""
+    frames = enumerate(frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    return next((number for number, frame in frames if not _is_own(frame)), None)
+
+
+def _is_own(frame: FrameType) -> bool:
+    file = frame.f_code.co_filename
+    package = str(frame.f_globals.get("__name__")).partition(".")[0]
+    return file.startswith((_OWN_FOLDER, _IMPORT_SYSTEM)) or package in _OWN_PACKAGES
 
 
 def _storable(text: str) -> str:

@@ -18,8 +18,9 @@ from orch.failpoints import Failpoints
 from orch.processes import become_subreaper, die_with_parent
 from orch.runner.command import TaskCommand
 from orch.runner.execute import run_attempt
+from orch.runner.failure import one_line, traceback_text
 from orch.runner.host_rehearsal import rehearse
-from orch.runner.host_wire import MAX_FRAME_BYTES, Frame, Wire, WireClosed
+from orch.runner.host_wire import MAX_TEXT_BYTES, Frame, Wire, WireClosed
 from orch.runner.outcome import Outcome
 
 FindOperator = Callable[[TaskCommand], BaseOperator]
@@ -51,7 +52,7 @@ class SupervisorChannel:
                     continue  # an execution timeout cut off the wait for that answer
             except WireClosed as error:
                 raise ConnectionError(f"the supervisor of this task is gone: {error}") from None
-            return dict(answer.head)
+            return {"value": answer.text if answer.head.get("found") else None}
 
     def is_intact(self) -> bool:
         """Tell whether the descriptor is still the channel: user code may have closed or replaced any of them."""
@@ -120,23 +121,22 @@ def _attempt(
 
 
 def _not_found(began_at: datetime, error: BaseException) -> Outcome:
-    text = "".join(traceback.format_exception(error))
-    line = f"{type(error).__name__}: {error}".splitlines()[0]
     return Outcome(
         kind="failed",
         started_at=began_at,
         ended_at=system_clock(),
-        error=line,
-        traceback=text,
+        error=one_line(error),
+        traceback=traceback_text(error),
         reason="dag_import_failed",
     )
 
 
 def _encode(outcome: Outcome) -> str:
     text = outcome.to_json()
-    if len(text) <= MAX_FRAME_BYTES // 4:  # a character takes at most four bytes
+    size = len(text.encode("utf-8", "surrogatepass"))
+    if size <= MAX_TEXT_BYTES:
         return text
-    sentence = f"its XComs take {len(text)} bytes together; return a path or an id instead"
+    sentence = f"its XComs take {size:,} bytes together; return a path or an id instead"
     return Outcome(
         kind="failed",
         started_at=outcome.started_at,

@@ -14,7 +14,7 @@ A frame is two lengths (4 bytes each, big endian), a JSON object and a text; ope
 | | `exited` | `key`, `status`: exit code, or minus the signal |
 | supervisor → task process | `start` | 2 descriptors: stdout and stderr; text: a task command |
 | task process → supervisor | `xcom_get` | `id`, `task_id`, `key`, `map_index` |
-| supervisor → task process | `answer` | `id` of the question, and the answer |
+| supervisor → task process | `answer` | `id` of the question, `found`; text: the value, when there is one |
 | task process → supervisor | `outcome` | text: an outcome |
 
 A task process may be spawned long before it gets its `start`. Today it ends after one outcome; one that is kept
@@ -34,6 +34,8 @@ from typing import Any
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """A peer that announces a larger frame is broken."""
+MAX_TEXT_BYTES = MAX_FRAME_BYTES - 64 * 1024
+"""A text of this size fits a frame, whatever the head of the frame says."""
 
 MAX_FDS = 4
 _LENGTHS = struct.Struct("!II")

@@ -47,7 +47,12 @@ def load_dags(dag_file: str, dags_folder: str) -> list[DAG]:
 
 def find_task(dags: list[DAG], command: TaskCommand) -> BaseOperator:
     """Return the task of a command from its loaded file; raise NotFound when the file has it no longer."""
-    return _find(dags, command.dag_file, command.dag_id, command.task_id)
+    try:
+        return _find(dags, command.dag_file, command.dag_id, command.task_id)
+    except NotFound as error:
+        raise NotFound(
+            f"{error}. The run was created when {command.dag_file} had it; put it back, or make a new run"
+        ) from None
 
 
 def load_task(dag_file: str, dags_folder: str, dag_id: str, task_id: str) -> BaseOperator:

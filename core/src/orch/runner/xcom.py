@@ -9,6 +9,8 @@ from orch.errors import XComError
 MAX_DEPTH = 100
 """Levels of nesting; deeper JSON cannot be read everywhere."""
 MAX_KEY = 250
+MEASURED = 16
+"""A value of up to so many times the allowed size is measured exactly, for the message that refuses it."""
 
 _REMEDIES = (
     (("datetime", "date", "time"), "hand over its .isoformat()"),
@@ -76,8 +78,9 @@ class _Inspection:
             self.look_into(item, place, depth)
         else:
             self.refuse_type(item, place)
-        if self.least_bytes > self.max_bytes:  # without building the text of a huge value first
-            raise _too_large(self.name, f"more than {self.max_bytes:,}", self.max_bytes)
+        most = MEASURED * self.max_bytes
+        if self.least_bytes > most:  # without building the text of a huge value first
+            raise _too_large(self.name, f"more than {most:,}", self.max_bytes)
 
     def look_into(self, item: Any, place: str, depth: int) -> None:
         if id(item) in self.open:

@@ -15,7 +15,7 @@ _FALSE = frozenset({"0", "false", "no", "off"})
 def from_text(setting: Setting, text: str, source: str, base: Path) -> Any:
     """Return the typed value of a text; relative paths count from `base`. An error names the source."""
     try:
-        return _checked(setting, _parsed(setting.type, text.strip(), base))
+        return _checked(setting, _parsed(setting.type, encodable(text.strip()), base))
     except ValueError as error:
         raise _refusal(setting, text, source, error) from None
 
@@ -31,6 +31,15 @@ def from_toml(setting: Setting, raw: object, source: str, base: Path) -> Any:
 def absolute(path: str | Path, base: Path) -> Path:
     """Return the absolute path. Symbolic links stay: a deployment may point one elsewhere while we run."""
     return Path(os.path.normpath(base / Path(path).expanduser()))
+
+
+def encodable(text: str) -> str:
+    """Return the text; raise ValueError when it comes from bytes that are no UTF-8, as nothing could store it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("it is not valid UTF-8; choose another one") from None
+    return text
 
 
 def _refusal(setting: Setting, raw: object, source: str, error: ValueError) -> ConfigurationError:

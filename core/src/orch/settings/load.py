@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from orch.errors import ConfigurationError, nearest
-from orch.settings.convert import absolute, from_text, from_toml
+from orch.settings.convert import absolute, encodable, from_text, from_toml
 from orch.settings.declare import Setting
 from orch.settings.sections import SECTIONS, SETTINGS, Settings
 
@@ -32,7 +32,7 @@ def load_settings(
     `overrides` maps setting names to texts from the command line. An empty variable counts as unset.
     Relative paths count from the working folder, those in orch.toml from the folder of that file.
     """
-    home = absolute(home, Path.cwd())
+    home = _checked_home(absolute(home, Path.cwd()))
     found = {setting.name: _Found(setting.default(home), "default") for setting in SETTINGS}
     found |= dict(_from_file(home / FILE_NAME))
     found |= dict(_from_environment(environ))
@@ -40,6 +40,15 @@ def load_settings(
     found["core.home"] = _Found(home, _source_of_home(home, environ))
     _check(found)
     return _built(found)
+
+
+def _checked_home(home: Path) -> Path:
+    """The paths of all that lies in the home go into the database and to other processes as text."""
+    try:
+        encodable(str(home))
+    except ValueError as error:
+        raise ConfigurationError(f"home folder {str(home)!r}: {error} with --home DIR or ORCH_HOME") from None
+    return home
 
 
 def _source_of_home(home: Path, environ: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 from orch.settings.declare import Setting, declared_in, says
 
@@ -48,7 +49,7 @@ class CoreSettings:
         default=16, metadata=says("Runs of one DAG that may be running.", at_least=1)
     )
     default_timezone: str = field(
-        default="UTC", metadata=says("Time zone of the schedules and dates that do not name one.")
+        default="UTC", metadata=says("Time zone of dates on the command line that do not name one.")
     )
 
     @property
@@ -68,8 +69,8 @@ class DatabaseSettings:
 
     url: str = field(
         metadata=says(
-            "Address of the database, as SQLAlchemy writes it.",
-            default=lambda home: f"sqlite:///{home / 'orch.db'}",
+            "Address of the database, as SQLAlchemy writes it; a path escapes `?`, `#`, `%` as `%3F`, `%23`, `%25`.",
+            default=lambda home: f"sqlite:///{quote(str(home / 'orch.db'))}",
             default_text="sqlite:///<home>/orch.db",
         )
     )

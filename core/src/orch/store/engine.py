@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -16,6 +15,7 @@ from sqlalchemy.pool import NullPool
 from orch.clock import Clock, system_clock, to_micros
 from orch.errors import ConfigurationError, StoreError
 from orch.failpoints import TRANSACTIONS, Failpoints
+from orch.store.reader import file_in
 
 T = TypeVar("T")
 
@@ -171,12 +171,13 @@ def make_engine(url: str, busy_timeout_seconds: float) -> sa.Engine:
         raise ConfigurationError(
             f"database.url: {parsed.get_backend_name()!r} comes in a later release of orch; use sqlite:///PATH"
         )
-    if not parsed.database or parsed.database == ":memory:":
+    path = file_in(url)
+    if path is None:
         raise ConfigurationError(
             "database.url: several processes share the database; name a file, sqlite:///PATH"
         )
     engine = sa.create_engine(
-        parsed,
+        parsed.set(database=str(path)),
         poolclass=NullPool,
         # autocommit at the driver: orch says BEGIN IMMEDIATE itself, since a deferred BEGIN that turns into a
         # write fails at once with SQLITE_BUSY whatever the timeout
@@ -193,11 +194,17 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA {pragma}")
 
 
+_ABOUT_A_VALUE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError)
+"""Errors of binding: the same statement fails for ever with that value, while the database is well."""
+
+
 def translate(error: Exception) -> StoreError:
     """Return an error of the driver, or of SQLAlchemy around it, in orch's words."""
     if isinstance(error, sa.exc.DBAPIError) and isinstance(error.orig, Exception):
         error = error.orig
     text = str(error)
+    if isinstance(error, _ABOUT_A_VALUE) and "closed" not in text:
+        return StoreError(f"the database refused a value: {text}")
     if "locked" in text or "busy" in text:
         return StoreBusy()
     if "full" in text:
@@ -217,9 +224,3 @@ def translate(error: Exception) -> StoreError:
             f"the database file cannot be opened ({text}); is its folder there and writable?"
         )
     return StoreUnavailable(f"the database cannot be used: {text}")
-
-
-def database_path(url: str) -> Path | None:
-    """Return the file of an SQLite URL, or None for a server."""
-    parsed = sa.engine.make_url(url)
-    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None

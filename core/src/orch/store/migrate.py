@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from orch.clock import system_clock
 from orch.errors import BadInput, SchemaMismatch, StoreError
 from orch.failpoints import Failpoints
-from orch.store.engine import Tx, database_path, make_engine, transaction, translate
+from orch.store.engine import Tx, make_engine, transaction, translate
 from orch.store.queries import limits
+from orch.store.reader import file_in
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -87,7 +88,7 @@ def downgrade(
 
 def current(url: str) -> str | None:
     """Return the revision of the database, None when it has no schema or no file yet."""
-    path = database_path(url)
+    path = file_in(url)
     if path is not None and not path.exists():
         return None
     engine = make_engine(url, 5.0)
@@ -122,7 +123,7 @@ def history(url: str) -> list[Revision]:
 
 def _make_file(url: str) -> None:
     """Make the folder and an empty database that only its owner may read; its side files get the same mode."""
-    path = database_path(url)
+    path = file_in(url)
     if path is None:
         return
     try:

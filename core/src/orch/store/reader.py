@@ -3,18 +3,19 @@
 On SQLite it uses the driver directly; any other database is read through the `Store`.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from orch.clock import Clock, system_clock, to_micros
 from orch.errors import StoreError
 
-_SQLITE = "sqlite:///"
+_SQLITE_FILE = re.compile(r"sqlite(?:\+\w+)?:///([^?]+)")
 
 
 class ReadTx(Protocol):
@@ -50,9 +51,14 @@ def new_reader(url: str, busy_timeout_seconds: float = 30.0) -> Reader:
 
 def sqlite_path(url: str) -> Path | None:
     """Return the file of a plain SQLite URL, None for any other one."""
-    if not url.startswith(_SQLITE) or "?" in url or url == f"{_SQLITE}:memory:":
-        return None
-    return Path(url.removeprefix(_SQLITE))
+    return None if "?" in url else file_in(url)
+
+
+def file_in(url: str) -> Path | None:
+    """Return the file that an SQLite URL names, its percent escapes resolved; None when it names no file."""
+    # Not left to SQLAlchemy: reader and store must agree, and its releases differ about the escapes of a path.
+    found = _SQLITE_FILE.match(url)
+    return None if found is None or found[1] == ":memory:" else Path(unquote(found[1]))
 
 
 def check_schema(reader: Reader, url: str) -> None:

@@ -6,9 +6,10 @@ from enum import Enum
 from typing import Any, Protocol
 
 from orch.clock import monotonic, system_clock
+from orch.errors import BadInput
 from orch.runner.command import TaskCommand
-from orch.runner.host_wire import MAX_FRAME_BYTES
-from orch.runner.outcome import Outcome
+from orch.runner.host_wire import MAX_TEXT_BYTES
+from orch.runner.outcome import Outcome, is_storable
 from orch.store.execution import AttemptReport, Claimed
 from orch.worker.host_process import HostProcess
 from orch.worker.logs import AttemptLog
@@ -25,6 +26,8 @@ class Fate(Enum):
     """It ran too long and did not end itself."""
     BROKEN = "broken"
     """It sent nonsense in place of an outcome."""
+    LOST = "lost"
+    """Its host has ended under it: it is given back as an infrastructure loss."""
     INTERRUPTED = "interrupted"
     """The worker stops: a success is reported, all else is handed back."""
     REVOKED = "revoked"
@@ -43,12 +46,15 @@ class Desk(Protocol):
     def hand_back(self, attempt: "Attempt") -> None:
         """It has ended, or never begun, because of the worker."""
 
+    def lose(self, attempt: "Attempt") -> None:
+        """It has ended because its host did, which no task is to blame for."""
+
     def drop(self) -> None:
         """An attempt has ended and nobody wants to know."""
 
 
 class Attempt:
-    """An attempt under way. Exactly one of the desk's `report`, `hand_back` and `drop` is called, once."""
+    """An attempt under way. Exactly one of the desk's `report`, `hand_back`, `lose` and `drop` is called, once."""
 
     def __init__(self, claimed: Claimed, log: AttemptLog, options: WorkerOptions, desk: Desk) -> None:
         self.claimed = claimed
@@ -78,9 +84,9 @@ class Attempt:
     def run_on(self, host: HostProcess) -> None:
         """Run it on a host."""
         self._host = host
-        size = len(self._command)
-        if size > MAX_FRAME_BYTES // 4:  # a character takes at most four bytes
-            error = f"the results that it takes have {size} bytes together; hand over paths or ids instead"
+        size = len(self._command.encode("utf-8", "surrogatepass"))
+        if size > MAX_TEXT_BYTES:
+            error = f"its command has {size:,} bytes, most of them the run's conf; hand over a path or an id there"
             self._end(replace(self._failed(error, "xcom_refused"), retryable=False), None)
         else:
             host.run(self)
@@ -92,6 +98,7 @@ class Attempt:
     def on_begin(self, process: TaskProcess) -> None:
         """Remember who runs it, and since when."""
         self.process = process
+        self._command = ""  # up to megabytes, which the process has now
         self._started_at = system_clock()
         if (limit := self.claimed.spec.execution_timeout_seconds) is not None:
             # The task process ends it itself; this is for one that is stopped, stuck in C code, or deaf.
@@ -105,14 +112,19 @@ class Attempt:
 
     def on_question(self, question: dict[str, Any]) -> None:
         """Pass it on."""
-        self._desk.ask(self, question)
+        if _is_question(question):
+            self._desk.ask(self, question)
+        else:
+            self.on_nonsense("not a question for an XCom")
 
     def on_outcome(self, text: str) -> None:
         """End with it."""
+        if self._fate is Fate.BROKEN:
+            return
         try:
             outcome = Outcome.from_json(text)
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            self.on_nonsense(f"not an outcome: {error}")
+        except BadInput as error:
+            self.on_nonsense(str(error))
         else:
             self._end(outcome, None)
 
@@ -125,6 +137,12 @@ class Attempt:
         """End without an outcome, unless there was one."""
         self._end(self._lost(words), words)
         self.process = None
+
+    def on_lost(self, words: str) -> None:
+        """Give it back, unless it has ended already or was being ended: then that counts."""
+        if self._fate is Fate.OWN:
+            self._set_fate(Fate.LOST, "")
+        self.on_end(words)
 
     def on_import_failed(self, error: str, traceback: str | None) -> None:
         """Fail with the traceback of the DAG file."""
@@ -227,6 +245,10 @@ class Attempt:
         elif self._fate is Fate.INTERRUPTED and outcome.kind != "success":
             self._log.close("interrupted")
             self._desk.hand_back(self)
+        elif self._fate is Fate.LOST:
+            self._log.note(outcome.error or "lost")
+            self._log.close("lost")
+            self._desk.lose(self)
         elif self._fate is Fate.TIMED_OUT and outcome.kind != "success":
             self._report(replace(outcome, error=self._why, reason="execution_timeout"), exit_words)
         else:
@@ -281,6 +303,19 @@ def task_command(claimed: Claimed, options: WorkerOptions) -> TaskCommand:
         dag_file=str(options.dags_folder / claimed.dag_file),
         dags_folder=str(options.dags_folder),
         inputs=claimed.inputs,
+        inputs_left_out=claimed.inputs_left_out,
         execution_timeout_seconds=claimed.spec.execution_timeout_seconds,
         xcom_max_bytes=options.xcom_max_bytes,
+    )
+
+
+def _is_question(question: dict[str, Any]) -> bool:
+    """Tell whether a question can be asked of a database: user code can write to the channel too."""
+    map_index = question.get("map_index", -1)
+    return (
+        is_storable(question.get("task_id"))
+        and is_storable(question.get("key"))
+        and isinstance(question.get("id"), int)
+        and isinstance(map_index, int)
+        and -1 <= map_index < 2**31
     )

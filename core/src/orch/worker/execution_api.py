@@ -39,6 +39,9 @@ class ExecutionApi(Protocol):
     def hand_back(self, incarnation: str, keys: Sequence[tuple[int, int, str]]) -> None:
         """Give attempts back without using a try."""
 
+    def lost(self, incarnation: str, keys: Sequence[tuple[int, int, str]]) -> None:
+        """Give back attempts that ended with their host: an infrastructure loss, which uses no try."""
+
     def xcom(self, run_pk: int, task_id: str, key: str, map_index: int = -1) -> str | None:
         """Return a value as JSON text."""
         ...

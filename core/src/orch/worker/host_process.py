@@ -21,6 +21,8 @@ from orch.worker.task_process import Listener, TaskProcess
 SPARE = 1
 """Task processes that a host keeps forked ahead, so that the fork is off the way of the next attempt."""
 LAST_WAIT_SECONDS = 1.0
+OWN_END_SECONDS = 0.2
+"""How long a host that has closed its control socket gets to be seen dead before it is killed."""
 
 
 class Runnable(Listener, Protocol):
@@ -32,6 +34,9 @@ class Runnable(Listener, Protocol):
 
     def on_begin(self, process: TaskProcess) -> None:
         """A task process has been given the command."""
+
+    def on_lost(self, words: str) -> None:
+        """The host has ended under it, before it began or after."""
 
     def on_import_failed(self, error: str, traceback: str | None) -> None:
         """It cannot begin, because its DAG file cannot be imported."""
@@ -69,6 +74,8 @@ class HostProcess:
         self._tasks: dict[int, TaskProcess] = {}
         self._numbers = itertools.count(1)
         self._gone = False
+        self._was_killed = False
+        """True when it lived until this worker killed it."""
         self._process, self._control = _start(key, environ)
         reactor.watch(self._control, self._readable, self._flush)
         self._pidfd = os.pidfd_open(self._process.pid)
@@ -128,6 +135,7 @@ class HostProcess:
 
     def destroy(self) -> None:
         """Kill it at once, with all of its task processes; their listeners are told."""
+        self._was_killed = self._process.poll() is None
         self._process.kill()
         self._end()
 
@@ -142,6 +150,11 @@ class HostProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(LAST_WAIT_SECONDS)
+
+    def _lost_control(self) -> None:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(OWN_END_SECONDS)  # a dying process closes its socket a moment before its end
+        self.destroy()
 
     def _begin(self, attempt: Runnable) -> None:
         command = attempt.command()
@@ -176,7 +189,10 @@ class HostProcess:
     def _readable(self) -> None:
         try:
             frames = self._control.receive()
-        except (WireClosed, WireError):
+        except WireClosed:
+            self._lost_control()
+            return
+        except WireError:
             self.destroy()
             return
         for frame in frames or ():
@@ -218,16 +234,34 @@ class HostProcess:
         if self._gone:
             return
         self._gone = True
+        self._hear_ends()
         self._forget()
         self.wait(LAST_WAIT_SECONDS)
         words = describe_exit(self._process.returncode)
-        self._fail_waiting(f"the process that imported {self.key.dag_file} ended with {words}", None)
+        if self._process.returncode == -signal.SIGKILL and not self._was_killed:
+            self._lose_waiting(words)
+        else:
+            self._fail_waiting(f"the process that imported {self.key.dag_file} ended with {words}", None)
         tasks, self._tasks = self._tasks, {}
         for task in tasks.values():
             if task.pid is not None:
                 _kill_orphan(task.pid)
-            task.ended(f"the end of its host ({words})")
+            task.ended(f"the end of its host ({words})", with_host=True)
         self._on_gone(self)
+
+    def _hear_ends(self) -> None:
+        """Handle the ends of task processes that the host has told last: those were not its fault."""
+        with suppress(WireClosed, WireError):
+            while (frames := self._control.receive()) is not None:
+                for frame in frames:
+                    if frame.op in ("spawned", "exited"):
+                        self._handle(frame)
+
+    def _lose_waiting(self, words: str) -> None:
+        """Nobody in the process does this to itself: the system was short of memory, or somebody killed it."""
+        waiting, self._waiting = self._waiting, []
+        for attempt in waiting:
+            attempt.on_lost(f"the end of its host ({words}) while it imported {self.key.dag_file}")
 
     def _fail_waiting(self, error: str, traceback: str | None) -> None:
         waiting, self._waiting = self._waiting, []
@@ -249,7 +283,7 @@ class HostProcess:
         try:
             self._control.flush()
         except WireClosed:
-            self.destroy()
+            self._lost_control()
         else:
             self._reactor.want_write(self._control, self._control.has_unsent)
 

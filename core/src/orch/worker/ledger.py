@@ -1,14 +1,15 @@
 """The ledger: what the worker owes to the store, kept until the store has it, however often that fails."""
 
 import logging
-from collections import deque
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from orch.clock import monotonic
+from orch.clock import monotonic, system_clock
 from orch.errors import OrchError, StoreError
+from orch.runner.outcome import Outcome
 from orch.store.execution import REFUSED, AttemptReport, Claimed, HeartbeatReply
 from orch.store.queries.processes import ProcessInfo
 from orch.worker.attempt import Attempt
@@ -28,6 +29,11 @@ UNSTORABLE_AFTER = 5
 class _Owed:
     report: AttemptReport
     failures: int = 0
+    """How often it was refused for its content, alone."""
+    is_suspect: bool = False
+    """True once a batch with it was refused for its content."""
+    pause: Backoff = field(default_factory=Backoff)
+    """Its own, so that neither other reports nor claims and heartbeats wait for it."""
 
 
 class Ledger:
@@ -38,9 +44,9 @@ class Ledger:
         self._incarnation = incarnation
         self._options = options
         self._backoff = Backoff()
-        self._reports: deque[_Owed] = deque()
-        self._one_by_one = False
+        self._reports: list[_Owed] = []
         self._returns: list[tuple[int, int, str]] = []
+        self._losses: list[tuple[int, int, str]] = []
         self._questions: list[tuple[Attempt, dict[str, Any]]] = []
 
     @property
@@ -50,8 +56,19 @@ class Ledger:
 
     @property
     def is_settled(self) -> bool:
-        """True when the store has all reports and everything that was handed back."""
-        return not self._reports and not self._returns
+        """True when the store has all reports and everything that was handed back or lost."""
+        return not self._reports and not self._returns and not self._losses
+
+    @property
+    def is_failing(self) -> bool:
+        """True when the store is out of reach, or refuses a report."""
+        return self._backoff.until is not None or any(owed.failures for owed in self._reports)
+
+    def settle_at(self, now: float) -> float:
+        """Return when `settle` has something for the store, were it within reach; infinite when all is settled."""
+        if self._returns or self._losses:
+            return now
+        return min((owed.pause.until or now for owed in self._reports), default=math.inf)
 
     def owe_report(self, report: AttemptReport) -> None:
         """Take a report into the next batch."""
@@ -62,6 +79,11 @@ class Ledger:
         mine = attempt.claimed
         self._returns.append((mine.ti_id, mine.epoch, mine.nonce))
 
+    def owe_loss(self, attempt: Attempt) -> None:
+        """Take an attempt that has ended with its host into the next batch."""
+        mine = attempt.claimed
+        self._losses.append((mine.ti_id, mine.epoch, mine.nonce))
+
     def owe_answer(self, attempt: Attempt, question: dict[str, Any]) -> None:
         """Take a question of a task process into the next batch."""
         self._questions.append((attempt, question))
@@ -69,12 +91,14 @@ class Ledger:
     def unsettled_keys(self) -> list[tuple[int, int]]:
         """Return the attempts that have ended here but not yet in the store."""
         owed = [(owed.report.ti_id, owed.report.epoch) for owed in self._reports]
-        return owed + [(ti_id, epoch) for ti_id, epoch, _ in self._returns]
+        return owed + [(ti_id, epoch) for ti_id, epoch, _ in [*self._returns, *self._losses]]
 
     def settle(self) -> bool:
-        """Give the store what it is owed, in few transactions; return whether it took a report or a return."""
+        """Give the store what it is owed, in few transactions; return whether it took anything."""
         took = self._settle_reports()
         if self._returns and self._try("hand back", self._hand_back):
+            took = True
+        if self._losses and self._try("give back what a dead host ran", self._give_back_lost):
             took = True
         while self._questions and self._try("read an XCom", self._answer_one):
             continue
@@ -114,43 +138,56 @@ class Ledger:
 
     def _settle_reports(self) -> bool:
         took = False
-        while self._reports and self._backoff.allows(monotonic()):
-            batch = [self._reports[0]] if self._one_by_one else list(self._reports)
-            if self._try("report", partial(self._report, batch)):
-                took = True
-            else:
-                self._after_failed_batch(batch)
+        while batch := self._next_batch():
+            stored = self._value("report", partial(self._report, batch))
+            if stored is None:
                 break
-        if not self._reports:
-            self._one_by_one = False
+            took = took or stored
         return took
 
-    def _report(self, batch: Sequence[_Owed]) -> None:
-        reports = [owed.report for owed in batch]
+    def _next_batch(self) -> list[_Owed]:
+        """Return all reports that may go together, or else a suspect whose pause is over, alone."""
+        now = monotonic()
+        suspects = [owed for owed in self._reports if owed.is_suspect and owed.pause.allows(now)]
+        return [owed for owed in self._reports if not owed.is_suspect] or suspects[:1]
+
+    def _report(self, batch: Sequence[_Owed]) -> bool:
+        """Return whether the store has taken them; False when it refuses what is in one of them."""
         try:
-            answers = self._execution.report(self._incarnation, reports)
+            answers = self._execution.report(self._incarnation, [owed.report for owed in batch])
         except Exception as error:
-            if _is_about_content(error):
-                for owed in batch:
-                    owed.failures += 1
-            raise
+            if not _is_about_content(error):
+                raise
+            self._refused(batch, error)
+            return False
         for owed, answer in zip(batch, answers, strict=True):
             self._reports.remove(owed)
             if answer == REFUSED:
                 log.warning("the report of task instance %d came too late and was refused", owed.report.ti_id)
+        return True
 
-    def _after_failed_batch(self, batch: Sequence[_Owed]) -> None:
+    def _refused(self, batch: Sequence[_Owed], error: Exception) -> None:
         """Find out which report it is that cannot be stored, and let none wait for it."""
-        if not any(owed.failures for owed in batch):
+        if len(batch) > 1:
+            for owed in batch:
+                owed.is_suspect = True
             return
-        self._one_by_one = True
-        self._reports.rotate(-1)
-        if len(batch) == 1 and batch[0].failures >= UNSTORABLE_AFTER:
-            batch[0].report = _unstorable(batch[0].report)
+        (owed,) = batch
+        owed.is_suspect = True
+        owed.failures += 1
+        pause = owed.pause.failed(monotonic())
+        words = "cannot store the report of task instance %d, trying again in %.1f s: %s: %s"
+        log.warning(words, owed.report.ti_id, pause, type(error).__name__, error)
+        if owed.failures == UNSTORABLE_AFTER:
+            owed.report = _unstorable(owed.report)
 
     def _hand_back(self) -> None:
         self._execution.hand_back(self._incarnation, list(self._returns))
         self._returns.clear()
+
+    def _give_back_lost(self) -> None:
+        self._execution.lost(self._incarnation, list(self._losses))
+        self._losses.clear()
 
     def _answer_one(self) -> None:
         attempt, question = self._questions[0]
@@ -158,9 +195,9 @@ class Ledger:
         if attempt.process is not None:
             value = self._execution.xcom(
                 attempt.claimed.run_pk,
-                str(question.get("task_id")),
-                str(question.get("key")),
-                int(question.get("map_index", -1)),
+                question["task_id"],
+                question["key"],
+                question.get("map_index", -1),
             )
             attempt.process.answer(question, value)
         del self._questions[0]
@@ -195,14 +232,14 @@ def _is_about_content(error: Exception) -> bool:
 
 
 def _unstorable(report: AttemptReport) -> AttemptReport:
-    sentence = "its result was refused by the database; see the worker's log"
-    failed = replace(
-        report.outcome,
+    """Return a report of the same attempt in which nothing comes from its task process."""
+    now = system_clock()
+    failed = Outcome(
         kind="failed",
-        error=sentence,
-        traceback=None,
+        started_at=now,
+        ended_at=now,
+        error="its result was refused by the database; see the worker's log",
         retryable=False,
         reason="xcom_refused",
-        xcoms=(),
     )
-    return replace(report, outcome=failed)
+    return replace(report, outcome=failed, exit=None, log_path=None)

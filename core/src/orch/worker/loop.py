@@ -20,6 +20,9 @@ from orch.worker.schedulers import Schedulers
 NO_ROOM_SECONDS = 1.0
 """Pause of claiming after the system had no room for a process."""
 SWEEP_SECONDS = 0.05
+"""Time between looks while there are leftovers of a dead host."""
+REAP_SECONDS = 10.0
+"""Time between looks for leftovers at other times, which the heartbeat wakes the loop for."""
 LAST_SECONDS = 5.0
 
 
@@ -60,7 +63,7 @@ class Worker:
         self._attempts: dict[tuple[int, int], Attempt] = {}
         self._look = True
         """True when there may be something to claim."""
-        self._heartbeat_at = self._poll_at = self._claim_at = 0.0
+        self._heartbeat_at = self._poll_at = self._claim_at = self._sweep_at = 0.0
         self._stops_seen = 0
         self._interrupt_at: float | None = None
 
@@ -97,6 +100,10 @@ class Worker:
         """Hand an attempt back in this round."""
         self._ledger.owe_return(attempt)
         self._claim_at = monotonic() + NO_ROOM_SECONDS
+
+    def lose(self, attempt: Attempt) -> None:
+        """Give an attempt back in this round that has ended with its host."""
+        self._ledger.owe_loss(attempt)
 
     def drop(self) -> None:
         """Make room for another one."""
@@ -165,7 +172,8 @@ class Worker:
             attempt.check(now)
             if attempt.has_ended and attempt.process is None:
                 del self._attempts[key]
-        if self._hosts.lost:
+        if self._hosts.lost or now >= self._sweep_at:
+            self._sweep_at = now + REAP_SECONDS  # what could not be killed is a zombie once it has ended
             self._hosts.lost = bool(kill_strangers(self._hosts.pids()))
 
     def _timeout(self) -> float:
@@ -178,10 +186,8 @@ class Worker:
 
     def _store_at(self, now: float) -> float:
         """Return when the store is needed next, and may be used."""
-        at = self._heartbeat_at
-        if not self._ledger.is_settled:
-            at = now
-        elif not self._stop.is_set and self._running() < self._options.parallelism:
+        at = min(self._heartbeat_at, self._ledger.settle_at(now))
+        if not self._stop.is_set and self._running() < self._options.parallelism:
             at = min(at, max(self._claim_at, now if self._look else self._poll_at))
         return max(at, self._ledger.retry_at or at)
 
@@ -213,7 +219,7 @@ class Worker:
         """Everything is handed over; or it is not, but the store is out of reach and patience was asked to end."""
         if not self._stop.is_set or self._running():
             return False
-        return self._ledger.is_settled or (self._stop.count > 1 and self._ledger.retry_at is not None)
+        return self._ledger.is_settled or (self._stop.count > 1 and self._ledger.is_failing)
 
 
 def _log_name(claimed: Claimed) -> PurePath:

@@ -36,6 +36,9 @@ class Listener(Protocol):
     def on_end(self, words: str) -> None:
         """It has ended; nothing more comes from it."""
 
+    def on_lost(self, words: str) -> None:
+        """It has ended because its host did; nothing more comes from it."""
+
 
 class TaskProcess:
     """One process, spare until `start` gives it an attempt."""
@@ -88,7 +91,7 @@ class TaskProcess:
 
     def answer(self, question: dict[str, Any], value: str | None) -> None:
         """Answer a question of its."""
-        self._send(Frame({"op": "answer", "id": question.get("id"), "value": value}))
+        self._send(Frame({"op": "answer", "id": question.get("id"), "found": value is not None}, value or ""))
 
     def drain(self) -> None:
         """Pass on what is in the pipes now, at most 1 MiB of each."""
@@ -102,13 +105,14 @@ class TaskProcess:
         for stream in list(self._pipes):
             self._close_pipe(stream)
 
-    def ended(self, words: str) -> None:
+    def ended(self, words: str, *, with_host: bool = False) -> None:
         """Hear what it has said last, then tell its end; for the host's side of this class."""
         while self._channel is not None and self._readable():
             continue
         self.dismiss()
         if self.listener is not None:
-            self.listener.on_end(words)
+            tell = self.listener.on_lost if with_host else self.listener.on_end
+            tell(words)
             self.listener = None
         self.close_pipes()
 
@@ -152,6 +156,8 @@ class TaskProcess:
         return frames is not None
 
     def _hear(self, frame: Frame) -> None:
+        for fd in frame.fds:
+            os.close(fd)  # no frame of a task process carries any
         if self.listener is None:
             return
         if frame.op == "outcome":

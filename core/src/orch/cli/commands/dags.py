@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from orch.dagfiles.results import ImportProblem
     from orch.store.queries.dag_files import ImportErrorRow
 
+MOST_NAMED = 5
+"""So many files that were left out are named; of more, the number says enough."""
+
 
 @click.group()
 def dags() -> None:
@@ -80,6 +83,8 @@ def _tell(output: Output, checked: "Checked") -> None:
     for result in checked.results:
         for problem in result.problems:
             _print(output, result.path, problem)
+        if result.finding:
+            output.line(result.finding)
     for sentence in checked.unseen:
         output.line(sentence)
     good = [result for result in checked.results if not result.problems]
@@ -89,7 +94,9 @@ def _tell(output: Output, checked: "Checked") -> None:
         f"{_count(len(checked.results) - len(good), 'file')} with problems",
     ]
     if checked.skipped:
-        counts.append(f"{_count(checked.skipped, 'file')} without the word orch left out")
+        counts.append(
+            f"{_count(checked.skipped, 'file')} without the word dag left out{_few(checked.left_out)}"
+        )
     output.line(", ".join(counts))
 
 
@@ -100,6 +107,7 @@ def _as_document(checked: "Checked") -> dict[str, Any]:
                 "path": result.path,
                 "dag_ids": [dag.dag_id for dag in result.dags],
                 "seconds": round(result.seconds, 6),
+                "strays": result.strays,
                 "problems": [_document(result.path, problem) for problem in result.problems],
             }
             for result in checked.results
@@ -127,6 +135,10 @@ def _print(output: Output, path: str, problem: "ImportProblem | ImportErrorRow")
 
 def _indented(lines: Iterable[str]) -> Iterable[str]:
     return (f"    {line}" for line in lines)
+
+
+def _few(paths: list[str]) -> str:
+    return f" ({', '.join(paths)})" if len(paths) <= MOST_NAMED else ""
 
 
 def _count(number: int, noun: str) -> str:

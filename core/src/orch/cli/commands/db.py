@@ -1,11 +1,17 @@
 """`orch db`: the schema and the truth of the database."""
 
+from contextlib import closing
+from pathlib import Path
+
 import click
 
+from orch.app.home import is_served, up_lock
+from orch.app.reader import live_processes, reader_of, require_database
 from orch.app.services import database_of, make_home, open_store
 from orch.cli.edge import DONE, FAILED
 from orch.cli.output import Output
 from orch.cli.site import json_option, with_settings
+from orch.errors import BadInput, Conflict
 from orch.operations import database as operations
 from orch.operations.actor import local_actor
 from orch.settings import Settings
@@ -33,6 +39,7 @@ def migrate(settings: Settings) -> None:
 @with_settings()
 def check(settings: Settings) -> None:
     """Say whether the database fits this release; exit code 2 when not."""
+    require_database(settings)
     migrations.check(settings.database.url)
     Output().line(f"the database fits: revision {migrations.HEAD}")
 
@@ -43,10 +50,16 @@ def check(settings: Settings) -> None:
 @with_settings()
 def downgrade(settings: Settings, revision: str, *, yes: bool) -> None:
     """Take the database back to REVISION; `base` removes all tables and their data."""
+    require_database(settings)
+    known = ["base", *(found.name for found in migrations.history(settings.database.url))]
+    if revision not in known:
+        raise BadInput(f"unknown revision {revision!r}; known: {', '.join(known)}")
+    _refuse_in_use(settings)
     if not yes:
         click.confirm(
             f"Take {settings.database.url} back to {revision} and lose what newer tables hold?", abort=True
         )
+        _refuse_in_use(settings)  # a person may have taken any time to answer
     operations.downgrade(database_of(settings), local_actor(), revision)
     Output().line(f"the database is at revision {revision}")
 
@@ -57,6 +70,7 @@ def downgrade(settings: Settings, revision: str, *, yes: bool) -> None:
 def history(settings: Settings, *, as_json: bool) -> None:
     """List the revisions of the schema, oldest first."""
     output = Output()
+    require_database(settings)
     revisions = migrations.history(settings.database.url)
     if as_json:
         output.json([{"revision": r.name, "title": r.title, "is_applied": r.is_applied} for r in revisions])
@@ -70,6 +84,7 @@ def history(settings: Settings, *, as_json: bool) -> None:
 def verify(settings: Settings, *, as_json: bool) -> int:
     """Check the invariants of everything stored; exit code 1 when one is broken."""
     output = Output()
+    require_database(settings)
     with open_store(settings) as store:
         findings = find_violations(store)
     if as_json:
@@ -79,3 +94,25 @@ def verify(settings: Settings, *, as_json: bool) -> int:
     else:
         output.line("all invariants hold")
     return FAILED if findings else DONE
+
+
+def _refuse_in_use(settings: Settings) -> None:
+    """Raise Conflict while `orch up`, `orch run` or a component of theirs works with the database."""
+    if is_served(settings):
+        raise Conflict(
+            f"`orch up`{_pid_in(up_lock(settings))} works with {settings.core.home}; stop it first"
+        )
+    if migrations.current(settings.database.url) != migrations.HEAD:
+        return  # no process of this code works with another schema
+    with closing(reader_of(settings)) as reader:
+        alive = live_processes(reader)
+    if alive:
+        names = ", ".join(f"{sign.role} (pid {sign.pid} on {sign.host})" for sign in alive)
+        raise Conflict(f"{names} work with {settings.core.home}; stop `orch run` or `orch up` first")
+
+
+def _pid_in(path: Path) -> str:
+    try:
+        return f" (pid {path.read_text(encoding='ascii').strip()})"
+    except OSError:
+        return ""  # it has ended just now

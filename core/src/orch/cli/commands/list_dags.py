@@ -27,6 +27,8 @@ def list_dags(settings: Settings, *, with_missing: bool, as_json: bool) -> None:
         errors = reading.import_errors(tx)
     if as_json:
         output.json([as_document(row) for row in dags])
+    elif not dags:
+        output.line(f"no DAGs in {settings.core.dags_folder}")
     else:
         columns = ("dag_id", "schedule", "paused", "next run", "file", "tags", "import error")
         output.table(columns, [_row(row) for row in dags])

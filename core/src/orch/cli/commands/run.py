@@ -14,9 +14,9 @@ from orch.app.reader import reader_of
 from orch.app.services import open_store, services_of
 from orch.cli.completing import dag_ids
 from orch.cli.edge import DONE, FAILED, INTERRUPTED, exit_code_of
-from orch.cli.follow import Follower, Look
+from orch.cli.follow import Follower
 from orch.cli.inputs import aware, json_object, moment
-from orch.cli.news import News
+from orch.cli.news import EVERYTHING, News, stopping_text
 from orch.cli.output import Output
 from orch.cli.prepare import prepare
 from orch.cli.results import print_end
@@ -80,9 +80,10 @@ def _create(settings: Settings, store: Store, request: TriggerRequest) -> Create
     with store.read() as tx:
         dag = reading.find_dag(tx, request.dag_id)
     if dag.is_paused:
-        raise BadInput(f"DAG {request.dag_id!r} is paused, so nothing of it would run; unpause it first")
-    if dag.import_error:
-        Output().note(f"warning: the run uses the last good version, since {dag.import_error}")
+        raise BadInput(
+            f"DAG {request.dag_id!r} is paused, so nothing of it would run; unpause it with"
+            f" `orch unpause {request.dag_id}`"
+        )
     return trigger(services_of(settings, store), local_actor(), request)
 
 
@@ -98,7 +99,13 @@ def _run_here(settings: Settings, plugins: Plugins, created: CreatedRun, stop: S
 
         follower = Component(FOLLOWER, follow, ends_all=True, outlives=True)
         components = [*engine(settings, plugins, created.run_pk), follower]
-        return Supervisor(components, grace_seconds=grace_seconds(settings), on_event=news.tell).run(stop)
+        supervisor = Supervisor(
+            components,
+            grace_seconds=grace_seconds(settings),
+            on_event=news.tell,
+            on_stop=news.tell_stopping,
+        )
+        return supervisor.run(stop)
 
 
 def _follow(
@@ -114,11 +121,11 @@ def _follow(
     with closing(reader_of(settings)) as reader:
         with run_view(output) as view:
 
-            def show(look: Look) -> None:
+            def listen() -> None:
                 _tell_trouble(settings, news, view)
-                view.show(look)
 
-            last = Follower(reader, settings.database.url, created.run_pk).follow(stop, show, is_lost)
+            follower = Follower(reader, settings.database.url, created.run_pk)
+            last = follower.follow(stop, view.show, is_lost, listen)
         if last is not None:
             print_end(settings, reader, last, output)
             return DONE if last.run.state == RunState.SUCCESS else FAILED
@@ -135,3 +142,5 @@ def _tell_trouble(settings: Settings, news: News | None, view: RunView) -> None:
         if state.kind == "restarting":
             log = component_log(settings, state.name)
             view.say(f"{state.name} ended: {state.exit}; it is started again (see {log})")
+        elif state.name == EVERYTHING:
+            view.say(stopping_text(settings.worker.drain_seconds))

@@ -67,10 +67,8 @@ def _note_obstacles(settings: Settings, store: Store, run: CreatedRun, output: O
     """Say on stderr what keeps the run from starting soon."""
     with store.read() as tx:
         dag = reading.find_dag(tx, run.dag_id)
-    if dag.import_error:
-        output.note(f"warning: the run uses the last good version, since {dag.import_error}")
     if dag.is_paused:
-        output.note(f"DAG {run.dag_id!r} is paused; the run waits until it is unpaused")
+        output.note(f"DAG {run.dag_id!r} is paused; the run waits for `orch unpause {run.dag_id}`")
     elif not is_served(settings) and "scheduler" not in live_roles(store):
         output.note("no scheduler is running; the run waits for `orch up`")
 

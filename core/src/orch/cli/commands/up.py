@@ -11,7 +11,7 @@ from orch.app.components import checked_plugins, dag_processor, engine, grace_se
 from orch.app.home import make_folders, up_lock
 from orch.app.reader import open_reader
 from orch.app.services import database_of
-from orch.cli.edge import exit_code_of
+from orch.cli.edge import exit_code_of, hold_back_stops
 from orch.cli.news import News
 from orch.cli.output import Output
 from orch.cli.site import with_settings
@@ -46,8 +46,14 @@ def up(settings: Settings) -> int:
             )
             view = _view(settings, news, _last_run_event(settings))
             components = [dag_processor(settings, plugins), *engine(settings, plugins), view]
-            supervisor = Supervisor(components, grace_seconds=grace_seconds(settings), on_event=news.tell)
+            supervisor = Supervisor(
+                components,
+                grace_seconds=grace_seconds(settings),
+                on_event=news.tell,
+                on_stop=news.tell_stopping,
+            )
             code = supervisor.run(stop)
+            hold_back_stops()
         output.line("stopped")
     return code
 

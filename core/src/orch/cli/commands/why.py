@@ -1,7 +1,7 @@
 """`orch why`: the reason why a run, or a task of it, is where it is."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from orch.domain.states import OPEN, RUN_TERMINAL, TERMINAL, TaskState
 from orch.settings import Settings
 from orch.store.queries import reading, reading_tasks, waiting
 from orch.store.queries.reading import RunRow
+from orch.store.queries.reading_tasks import TaskInstanceRow
 from orch.store.queries.waiting import RunFacts, Wait
 from orch.store.reader import Reader, ReadTx
 
@@ -32,6 +33,10 @@ class Answer:
     wait: Wait
     task_id: str | None = None
     map_index: int = -1
+    detail: str | None = None
+    """What is known beyond the reason, on one line: the error, the words of a skip, the trigger rule."""
+    has_log: bool = False
+    """True when the log of the last try says more."""
 
     @property
     def text(self) -> ReasonText:
@@ -64,7 +69,7 @@ def why(settings: Settings, dag_id: str, task_id: str | None, *, run_id: str | N
         return
     now = system_clock()
     output.line(headline(run, now, output))
-    for line in _lines(answers, now, output):
+    for line in _lines(run, answers, now, output):
         output.line(line)
     if not answers:
         output.line("  nothing waits")
@@ -114,17 +119,27 @@ def _about_tasks(tx: ReadTx, facts: RunFacts, task_id: str | None) -> Iterable[A
             continue
         wait = waiting.wait_of_task(tx, facts, task)
         if wait is not None and (task_id or task.state in _TOLD):
-            yield Answer(task.state, wait, task.task_id, task.map_index)
+            detail = _detail(facts, task, wait)
+            has_log = task.state in _LOGGED and task.try_number > 0
+            yield Answer(task.state, wait, task.task_id, task.map_index, detail, has_log)
 
 
+def _detail(facts: RunFacts, task: TaskInstanceRow, wait: Wait) -> str | None:
+    spec = facts.spec.by_id.get(task.task_id)
+    if wait.reason == "skipped_by_trigger_rule" and spec is not None:
+        return f"trigger rule {spec.trigger_rule}"
+    if task.reason_detail is None or wait.reason != task.reason:
+        return None  # what is stored belongs to another reason
+    return " ".join(task.reason_detail.split())
+
+
+_LOGGED = (TaskState.FAILED, TaskState.UP_FOR_RETRY)
 _TOLD = OPEN | {TaskState.FAILED, TaskState.UPSTREAM_FAILED, TaskState.SKIPPED}
 
 
 def _without_worker(answer: Answer) -> Answer:
     if answer.state == TaskState.QUEUED and answer.task_id is not None:
-        return Answer(
-            answer.state, Wait("no_live_worker", answer.wait.since), answer.task_id, answer.map_index
-        )
+        return replace(answer, wait=Wait("no_live_worker", answer.wait.since), detail=None)
     return answer
 
 
@@ -137,26 +152,37 @@ def _as_document(run: RunRow, answer: Answer) -> dict[str, Any]:
         "state": answer.state,
         "reason": answer.wait.reason,
         "sentence": answer.text.sentence,
+        "detail": answer.detail,
         "blocking": list(answer.wait.blocking),
         "since": isoformat(answer.wait.since),
         "remedy": answer.text.remedy,
     }
 
 
-def _lines(answers: Sequence[Answer], now: datetime, output: Output) -> Iterable[str]:
+def _lines(run: RunRow, answers: Sequence[Answer], now: datetime, output: Output) -> Iterable[str]:
     """Answers that say the same are told once."""
-    alike: dict[tuple[str, str, tuple[str, ...]], list[Answer]] = {}
+    alike: dict[tuple[str, str, str | None, tuple[str, ...]], list[Answer]] = {}
     for answer in answers:
-        alike.setdefault((answer.state, answer.wait.reason, answer.wait.blocking), []).append(answer)
-    for (state, reason, blocking), group in alike.items():
+        key = (answer.state, answer.wait.reason, answer.detail, answer.wait.blocking)
+        alike.setdefault(key, []).append(answer)
+    for (state, reason, detail, blocking), group in alike.items():
         first = group[0]
         since = min(answer.wait.since for answer in group)
         ended = state in TERMINAL or state in RUN_TERMINAL
         when = f", {span_text(now - since)} ago" if ended else f", for {span_text(now - since)}"
         yield f"  {_names(group)}  {output.styled(state, state)}{when}  [{reason}]"
         yield f"    {first.text.sentence} {first.text.remedy}".rstrip()
+        if detail:
+            yield f"    {detail}"
+        if first.has_log:
+            yield f"    log: {_log_command(run, first)}"
         if blocking:
             yield f"    blocked by: {', '.join(blocking)}"
+
+
+def _log_command(run: RunRow, answer: Answer) -> str:
+    index = f" --map-index {answer.map_index}" if answer.map_index >= 0 else ""
+    return f"orch task-log {run.dag_id} {answer.task_id} --run {run.run_id}{index}"
 
 
 def _names(group: Sequence[Answer]) -> str:

@@ -26,12 +26,14 @@ _LIVE = "JOIN dag d ON d.id = c.dag_pk WHERE NOT d.is_paused AND NOT d.is_missin
 def due(tx: Tx, most_queued: int) -> list[int]:
     """Return the DAGs whose next tick has come, earliest first.
 
-    Paused and missing ones are left out, and those with `most_queued` scheduled runs that have not begun.
+    Paused and missing ones are left out, those whose file cannot be imported now (their tasks would all fail),
+    and those with `most_queued` scheduled runs that have not begun.
     """
     rows = tx.rows(
         f"SELECT c.dag_pk FROM schedule_cursor c {_LIVE} AND c.next_tick_at <= ?"
         " AND (SELECT COUNT(*) FROM dag_run r WHERE r.dag_pk = c.dag_pk AND r.state = 'queued'"
-        "      AND r.run_type = 'scheduled') < ? ORDER BY c.next_tick_at",
+        "      AND r.run_type = 'scheduled') < ?"
+        " AND d.file NOT IN (SELECT path FROM import_error) ORDER BY c.next_tick_at",
         (tx.now, most_queued),
     )
     return [dag_pk for (dag_pk,) in rows]

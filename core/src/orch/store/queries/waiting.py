@@ -87,6 +87,8 @@ def reason_of_task(facts: RunFacts, task: TaskInstanceRow) -> Wait | None:
     if task.state == TaskState.SCHEDULED:
         return _wait_for_admission(facts, task)
     reason = task.reason or _DEFAULT_REASONS.get(task.state)
+    if reason == "upstream_not_done" and not _blocking_upstream(facts, task, reason):
+        reason = "not_evaluated"  # they have ended, and no scheduler has looked since
     return None if reason is None else Wait(reason, task.state_since)
 
 

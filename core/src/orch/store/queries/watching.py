@@ -50,6 +50,7 @@ class ProcessSign:
     """What tells whether a component that has not said goodbye is alive."""
 
     role: str
+    pid: int
     host: str
     boot_id: str
     lock_path: str | None
@@ -58,7 +59,10 @@ class ProcessSign:
 
 def signs_of_life(tx: ReadTx) -> list[ProcessSign]:
     """Return the components that have not ended as far as the database knows."""
-    rows = tx.rows("SELECT role, host, boot_id, lock_path, lease_until FROM process WHERE ended_at IS NULL")
+    rows = tx.rows(
+        "SELECT role, pid, host, boot_id, lock_path, lease_until FROM process WHERE ended_at IS NULL"
+        " ORDER BY incarnation"
+    )
     return [ProcessSign(*row) for row in rows]
 
 
