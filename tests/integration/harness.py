@@ -20,9 +20,9 @@ from orch.settings import Settings, load_settings
 from orch.store import migrate
 from orch.store.engine import Store
 from orch.store.execution import AttemptReport, Claimed, Execution
-from orch.store.queries import limits, pauses, runs
+from orch.store.queries import limits, pauses, run_creation
 from orch.store.queries.processes import ProcessInfo
-from orch.store.queries.runs import CreatedRun, NewRun
+from orch.store.queries.run_creation import CreatedRun, NewRun
 from orch.store.queries.transitions import By
 from orch.store.tables import dag, dag_version, schedule_cursor
 from orch.store.verify import verify
@@ -98,10 +98,10 @@ class Engine:
 
     def trigger(self, dag_id: str, run_id: str = "manual__1", **values: object) -> CreatedRun:
         with self.store.write("create_run") as tx:
-            row = runs.find_dag(tx, dag_id)
+            row = run_creation.find_dag(tx, dag_id)
             assert row is not None
             new = NewRun(dag_id, run_id, "manual", self.clock.now, **values)  # type: ignore[arg-type]
-            return runs.create_run(
+            return run_creation.create_run(
                 tx, row, new, default_executor="LocalExecutor", by=By(Actor.OPERATOR, "test")
             )
 

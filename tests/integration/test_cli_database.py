@@ -80,7 +80,7 @@ def test_an_unknown_revision_is_refused_before_anything_is_asked(tmp_path):
     orch(tmp_path, "db", "migrate")
     result = orch(tmp_path, "db", "downgrade", "0815")
     assert result.exit_code == 2
-    assert "unknown revision '0815'; known: base, 0001" in result.stderr
+    assert "unknown revision '0815'; known: base, 0001, 0002" in result.stderr
     assert result.stdout == ""
 
 

@@ -1,6 +1,5 @@
 """The scheduler on a real database, with a worker that claims and reports at once."""
 
-import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +9,6 @@ from orch.domain.dagspec import DagSpec, RetrySpec, TaskSpec
 from orch.domain.states import TERMINAL
 from orch.domain.trigger_rules import TriggerRule
 from orch.errors import Conflict
-from orch.store.queries import runs
 
 DIAMOND = {"a": "", "b": "a", "c": "a", "d": "b c"}
 
@@ -325,8 +323,7 @@ def test_conf_that_is_not_json_is_refused(engine):
     engine.add_dag(spec_of({"a": ""}))
     with pytest.raises(Exception, match="not plain JSON"):
         engine.trigger("d", conf={"x": float("nan")})
-    assert json.loads("{}") == {}
-    assert runs.DagRow is not None
+    assert engine.value("SELECT COUNT(*) FROM dag_run") == 0
 
 
 def test_no_scheduled_run_begins_while_the_file_cannot_be_imported(engine):

@@ -30,12 +30,49 @@ def test_the_newest_file_is_head():
     assert list(migrate._scripts())[-1] == migrate.HEAD
 
 
+@pytest.mark.filterwarnings("ignore:.*expression-based index")  # compared by the next test
 def test_the_migrations_make_the_tables_of_the_code(url):
     migrate.upgrade(url)
     engine = make_engine(url, 1.0)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+def test_the_migrations_make_the_indexes_of_the_code(url, tmp_path):
+    migrate.upgrade(url)
+    of_the_code = make_engine(f"sqlite:///{tmp_path}/code.db", 1.0)
+    metadata.create_all(of_the_code)
+    migrated = make_engine(url, 1.0)
+    assert _indexes(migrated) == _indexes(of_the_code)
+    for engine in (migrated, of_the_code):
+        engine.dispose()
+
+
+def _indexes(engine):
+    """Return the SQL of each index, expressions and conditions included."""
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL"
+        )
+        return {name: " ".join(sql.split()) for name, sql in found}
+
+
+def test_rows_of_the_first_schema_survive_the_way_up_and_down(url):
+    migrate.upgrade(url)
+    migrate.downgrade(url, "0001")
+    engine = make_engine(url, 1.0)
+    insert = (
+        "INSERT INTO dag_run (dag_pk, dag_id, run_id, run_type, state, dag_version_id, run_after, created_at)"
+        " VALUES (1, 'd', 'r', 'manual', 'success', 1, 1, 1)"
+    )
+    with engine.begin() as connection:
+        connection.exec_driver_sql(insert)
+    migrate.upgrade(url)
+    migrate.downgrade(url, "0001")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT run_id FROM dag_run").scalar_one() == "r"
     engine.dispose()
 
 
@@ -100,9 +137,9 @@ def test_of_several_migrators_at_once_one_works_and_all_are_content(url):
 
 
 def test_history_tells_what_is_applied(url):
-    assert [revision.is_applied for revision in migrate.history(url)] == [False]
+    assert [revision.is_applied for revision in migrate.history(url)] == [False, False]
     migrate.upgrade(url)
-    assert [revision.is_applied for revision in migrate.history(url)] == [True]
+    assert [revision.is_applied for revision in migrate.history(url)] == [True, True]
 
 
 def test_only_its_owner_may_read_the_database(url, tmp_path):

@@ -160,8 +160,8 @@ def test_default_args_that_turn_features_off_are_accepted() -> None:
 
 
 def test_default_args_of_later_releases_are_refused_by_name() -> None:
-    with pytest.raises(NotBuiltYet, match="default_args of DAG 'x': 'depends_on_past' comes in a later"):
-        DAG("x", default_args={"depends_on_past": True})
+    with pytest.raises(NotBuiltYet, match="default_args of DAG 'x': 'email' comes in a later"):
+        DAG("x", default_args={"email": "a@b.c"})
 
 
 def test_a_misspelt_default_arg_is_named_with_the_right_one() -> None:

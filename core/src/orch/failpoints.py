@@ -23,6 +23,7 @@ TRANSACTIONS = (
     "audit",
     "pause",
     "pool",
+    "backfill",
 )
 """Every kind of write transaction; each has three failpoints."""
 

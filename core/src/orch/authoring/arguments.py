@@ -12,7 +12,6 @@ LATER_DAG_ARGUMENTS = frozenset(
         "user_defined_macros",
         "user_defined_filters",
         "max_consecutive_failed_dag_runs",
-        "dagrun_timeout",
         "deadline",
         "on_success_callback",
         "on_failure_callback",
@@ -27,7 +26,6 @@ LATER_DAG_ARGUMENTS = frozenset(
         "disable_bundle_versioning",
         "rerun_with_latest_version",
         "sla_miss_callback",
-        "fail_fast",
     }
 )
 
@@ -39,13 +37,10 @@ LATER_TASK_ARGUMENTS = frozenset(
         "retry_policy",
         "start_date",
         "end_date",
-        "depends_on_past",
         "ignore_first_depends_on_past",
         "wait_for_past_depends_before_skipping",
-        "wait_for_downstream",
         "params",
         "default_args",
-        "weight_rule",
         "on_execute_callback",
         "on_failure_callback",
         "on_success_callback",
@@ -56,8 +51,6 @@ LATER_TASK_ARGUMENTS = frozenset(
         "resources",
         "run_as_user",
         "map_index_template",
-        "max_active_tis_per_dag",
-        "max_active_tis_per_dagrun",
         "executor_config",
         "multiple_outputs",
         "inlets",

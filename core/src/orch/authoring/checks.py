@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
 from orch.domain.trigger_rules import TriggerRule
@@ -102,6 +103,19 @@ def names(value: Any) -> tuple[str, ...]:
     if not isinstance(value, list | tuple | set | frozenset):
         raise ValueError("must be a list of names")
     return tuple(sorted({name(item) for item in value}))
+
+
+def one_of(choices: type[StrEnum]) -> Check:
+    """Accept a member of the enum or the text of one; return the text."""
+
+    def check(value: Any) -> str:
+        try:
+            return choices(value).value
+        except ValueError:
+            known = ", ".join(repr(choice.value) for choice in choices)
+            raise ValueError(f"must be one of {known}") from None
+
+    return check
 
 
 def trigger_rule(value: Any) -> TriggerRule:

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
@@ -11,6 +11,7 @@ from orch.authoring.arguments import LATER_DAG_ARGUMENTS, LATER_TASK_ARGUMENTS, 
 from orch.authoring.collect import defining_file, register
 from orch.authoring.operator import BaseOperator
 from orch.authoring.schedule import moment, schedule_text, timezone_of
+from orch.domain.cron import DstRule
 from orch.domain.dagspec import DagSpec
 from orch.errors import CycleError, DagDefinitionError, NotBuiltYet, NotFound, nearest
 from orch.ids import check_id
@@ -37,9 +38,13 @@ class DAG:
         start_date: datetime | None = None,
         end_date: datetime | None = None,
         timezone: str | tzinfo | None = None,
+        dst: str = "vixie",
+        jitter: timedelta | float = 0,
         catchup: bool = False,
         max_active_tasks: int | None = None,
         max_active_runs: int | None = None,
+        dagrun_timeout: timedelta | float | None = None,
+        fail_fast: bool = False,
         tags: Iterable[str] | None = None,
         default_args: Mapping[str, Any] | None = None,
         description: str | None = None,
@@ -55,9 +60,13 @@ class DAG:
         self.start_date = start_date or self.default_args.get("start_date")
         self.end_date = end_date or self.default_args.get("end_date")
         self.timezone = timezone
+        self.dst = dst
+        self.jitter = jitter
         self.catchup = catchup
         self.max_active_tasks = max_active_tasks
         self.max_active_runs = max_active_runs
+        self.dagrun_timeout = dagrun_timeout
+        self.fail_fast = fail_fast
         self.tags = tags
         self.description = description
         self.doc_md = doc_md
@@ -163,16 +172,21 @@ class DAG:
             raise DagDefinitionError(
                 f"{self}: end_date {self.end_date} is before start_date {self.start_date}"
             )
+        timeout = self._checked("dagrun_timeout", checks.optional(checks.positive_span))
         return DagSpec(
             dag_id=self.dag_id,
             description=self._checked("description", checks.optional(checks.text)) or "",
             schedule=schedule_text(str(self), self.schedule),
             timezone=zone_name,
+            dst=self._checked("dst", checks.one_of(DstRule)),
+            jitter_seconds=self._checked("jitter", checks.span).total_seconds(),
             start_date=start,
             end_date=end,
             catchup=self._checked("catchup", checks.switch),
             max_active_tasks=self._limit("max_active_tasks"),
             max_active_runs=self._limit("max_active_runs"),
+            dagrun_timeout_seconds=None if timeout is None else timeout.total_seconds(),
+            fail_fast=self._checked("fail_fast", checks.switch),
             tags=self._checked("tags", checks.optional(checks.names)) or (),
             is_paused_upon_creation=bool(
                 self._checked("is_paused_upon_creation", checks.optional(checks.switch))

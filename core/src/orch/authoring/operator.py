@@ -28,6 +28,11 @@ OPTIONS: dict[str, checks.Check] = {
     "pool": checks.name,
     "pool_slots": checks.whole(1),
     "priority_weight": checks.whole(-checks.LARGEST),
+    "weight_rule": checks.name,
+    "max_active_tis_per_dag": checks.optional(checks.whole(1)),
+    "max_active_tis_per_dagrun": checks.optional(checks.whole(1)),
+    "depends_on_past": checks.switch,
+    "wait_for_downstream": checks.switch,
     "queue": checks.name,
     "executor": checks.optional(checks.name),
     "do_xcom_push": checks.switch,
@@ -86,6 +91,11 @@ class BaseOperator(TaskLike, metaclass=OperatorMeta):
         pool: str = "default",
         pool_slots: int = 1,
         priority_weight: int = 1,
+        weight_rule: str = "absolute",
+        max_active_tis_per_dag: int | None = None,
+        max_active_tis_per_dagrun: int | None = None,
+        depends_on_past: bool = False,
+        wait_for_downstream: bool = False,
         queue: str = "default",
         executor: str | None = None,
         do_xcom_push: bool = True,
@@ -110,6 +120,11 @@ class BaseOperator(TaskLike, metaclass=OperatorMeta):
         self.pool = pool
         self.pool_slots = pool_slots
         self.priority_weight = priority_weight
+        self.weight_rule = weight_rule
+        self.max_active_tis_per_dag = max_active_tis_per_dag
+        self.max_active_tis_per_dagrun = max_active_tis_per_dagrun
+        self.depends_on_past = depends_on_past
+        self.wait_for_downstream = wait_for_downstream
         self.queue = queue
         self.executor = executor
         self.do_xcom_push = do_xcom_push
@@ -194,6 +209,11 @@ class BaseOperator(TaskLike, metaclass=OperatorMeta):
             pool=options["pool"],
             pool_slots=options["pool_slots"],
             priority_weight=options["priority_weight"],
+            weight_rule=options["weight_rule"],
+            max_active_tis_per_dag=options["max_active_tis_per_dag"],
+            max_active_tis_per_dagrun=options["max_active_tis_per_dagrun"],
+            depends_on_past=options["depends_on_past"] or options["wait_for_downstream"],
+            wait_for_downstream=options["wait_for_downstream"],
             executor=options["executor"],
             queue=options["queue"],
             execution_timeout_seconds=None if timeout is None else timeout.total_seconds(),

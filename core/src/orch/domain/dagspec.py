@@ -38,6 +38,17 @@ class TaskSpec:
     pool: str = "default"
     pool_slots: int = 1
     priority_weight: int = 1
+    weight_rule: str = "absolute"
+    """How the weight becomes the priority: absolute, downstream, upstream, or a rule that a plugin brings."""
+    priority: int | None = None
+    """What the weight rule made of the weights; None means the weight itself."""
+    max_active_tis_per_dag: int | None = None
+    """Most instances of this task, over all runs of the DAG, that may be queued or running."""
+    max_active_tis_per_dagrun: int | None = None
+    depends_on_past: bool = False
+    """Only when the same task of the run before has succeeded or was skipped."""
+    wait_for_downstream: bool = False
+    """As `depends_on_past`, and the tasks directly downstream of that one have as well."""
     executor: str | None = None
     """None means the default executor of the settings."""
     queue: str = "default"
@@ -53,6 +64,16 @@ class TaskSpec:
     """True when there is nothing to run (EmptyOperator); kept for later use by the scheduler."""
 
 
+@dataclass(frozen=True, slots=True)
+class TimetableSpec:
+    """A schedule that is more than a cron expression: the kind of timetable and what it was given."""
+
+    kind: str
+    """Name of a built-in kind or of one that a plugin brings."""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Plain JSON."""
+
+
 @dataclass(frozen=True)
 class DagSpec:
     """One DAG: its graph, schedule and limits. Equal specs have equal hashes whatever the order of parsing."""
@@ -61,8 +82,13 @@ class DagSpec:
     tasks: tuple[TaskSpec, ...] = ()
     description: str = ""
     schedule: str | None = None
-    """Canonical text of the schedule: None, '@once', or a cron expression."""
+    """The schedule in a word for people; without `timetable` it says all: None, '@once', or a cron expression."""
+    timetable: TimetableSpec | None = None
     timezone: str = "UTC"
+    dst: str = "vixie"
+    """What happens to ticks that a change of the clock skips or repeats: a `DstRule`."""
+    jitter_seconds: float = 0.0
+    """Runs begin up to this much after their tick, always by the same amount for one DAG."""
     start_date: datetime | None = None
     end_date: datetime | None = None
     catchup: bool = False
@@ -73,6 +99,9 @@ class DagSpec:
     is_paused_upon_creation: bool = False
     doc: str = ""
     fail_fast: bool = False
+    """The first task that fails for good ends the whole run."""
+    dagrun_timeout_seconds: float | None = None
+    """A run that has been running for longer fails."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """Room for later releases and providers; part of the hash."""
 
@@ -116,6 +145,8 @@ class DagSpec:
         for key in ("start_date", "end_date"):
             if values.get(key) is not None:
                 values[key] = datetime.fromisoformat(values[key])
+        if values.get("timetable") is not None:
+            values["timetable"] = TimetableSpec(**values["timetable"])
         if "tags" in values:
             values["tags"] = tuple(values["tags"])
         return cls(tasks=tasks, **values)
@@ -134,7 +165,7 @@ def _without_defaults(value: Any) -> dict[str, Any]:
 def _plain(item: Any) -> Any:
     if isinstance(item, datetime):
         return item.isoformat()
-    if isinstance(item, RetrySpec):
+    if isinstance(item, RetrySpec | TimetableSpec):
         return _without_defaults(item)
     return item
 

@@ -10,7 +10,7 @@ from orch.domain.timetables import timetable_of
 from orch.operations.actor import Actor
 from orch.operations.perform import Done, Order, Services, perform
 from orch.store.engine import Tx
-from orch.store.queries import cursors, pauses, reading, runs
+from orch.store.queries import cursors, pauses, reading, run_creation
 
 MOST_SHOWN = 1000
 
@@ -40,7 +40,7 @@ def unpause(services: Services, actor: Actor, dag_id: str) -> PauseResult:
 def due_when_unpaused(tx: Tx, dag_id: str) -> tuple[datetime, ...]:
     """Return the ticks that are due now, as an unpaused DAG gets them; nothing is written."""
     reading.find_dag(tx, dag_id)
-    dag = runs.find_dag(tx, dag_id)
+    dag = run_creation.find_dag(tx, dag_id)
     cursor = None if dag is None else cursors.of_any(tx, dag.dag_pk)
     if dag is None or cursor is None:
         return ()

@@ -15,8 +15,8 @@ from orch.operations.logical_date import check_logical_date
 from orch.operations.perform import Done, Order, Services, perform
 from orch.store.engine import Tx
 from orch.store.queries import reading
-from orch.store.queries.runs import CreatedRun, NewRun, create_run
-from orch.store.queries.runs import find_dag as find_current
+from orch.store.queries.run_creation import CreatedRun, NewRun, create_run
+from orch.store.queries.run_creation import find_dag as find_current
 from orch.store.queries.transitions import By
 
 

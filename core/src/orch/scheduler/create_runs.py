@@ -9,8 +9,8 @@ from orch.errors import StoreError
 from orch.failpoints import FailpointError
 from orch.scheduler.context import SchedulerContext
 from orch.store.engine import Tx
-from orch.store.queries import cursors, runs
-from orch.store.queries.runs import NewRun
+from orch.store.queries import cursors, promotion, run_creation
+from orch.store.queries.run_creation import NewRun
 
 log = logging.getLogger("orch.scheduler")
 
@@ -44,12 +44,12 @@ def _create_for(context: SchedulerContext, tx: Tx, dag_pk: int) -> int:
     cursor = cursors.get(tx, dag_pk)
     if cursor is None or cursor.next_tick_at is None or cursor.next_tick_at > tx.now:
         return 0
-    dag = runs.find_dag(tx, cursor.dag_id)
+    dag = run_creation.find_dag(tx, cursor.dag_id)
     if dag is None:
         return 0
     now = from_micros(tx.now)
     position = cursors.as_cursor(cursor.last_tick_at, cursor.next_tick_at)
-    most = min(RUNS_PER_TRANSACTION, MOST_QUEUED - runs.queued_scheduled(tx, dag_pk))
+    most = min(RUNS_PER_TRANSACTION, MOST_QUEUED - promotion.queued_scheduled(tx, dag_pk))
     due = due_ticks(timetable_of(dag.spec), position, now, catchup=dag.spec.catchup, most=most)
     for tick in due.ticks:
         new = NewRun(
@@ -61,7 +61,7 @@ def _create_for(context: SchedulerContext, tx: Tx, dag_pk: int) -> int:
             data_interval=(tick, tick),
             triggered_by="timetable",
         )
-        runs.create_run(tx, dag, new, default_executor=context.default_executor, by=context.by)
+        run_creation.create_run(tx, dag, new, default_executor=context.default_executor, by=context.by)
     last = to_micros(due.ticks[-1]) if due.ticks else cursor.last_tick_at
     cursors.move(tx, dag_pk, last, None if due.following is None else to_micros(due.following))
     return len(due.ticks)

@@ -2,7 +2,7 @@
 
 from orch.domain.states import RunState
 from orch.scheduler.context import Changes, SchedulerContext
-from orch.store.queries import runs
+from orch.store.queries import promotion
 from orch.store.queries.transitions import RunMove, move_run
 
 
@@ -10,15 +10,17 @@ def promote(context: SchedulerContext) -> int:
     """Promote the oldest queued runs of each DAG that has room; return how many."""
     batch = context.settings.scheduler.batch
     with context.store.read() as tx:
-        if not runs.promotable(tx, 1, context.scope) and not runs.without_room(tx, 1, context.scope):
+        if not promotion.promotable(tx, 1, context.scope) and not promotion.without_room(
+            tx, 1, context.scope
+        ):
             return 0
     changes = Changes()
     with context.store.write("promote") as tx:
-        for run in runs.promotable(tx, batch, context.scope):
+        for run in promotion.promotable(tx, batch, context.scope):
             move = RunMove(run.run_pk, run.version, run.state, RunState.RUNNING, due_at=tx.now)
             if move_run(tx, move, context.by):
                 changes.add_run(run, RunState.RUNNING, tx.now)
-        for run_pk in runs.without_room(tx, batch, context.scope):
-            runs.set_run_reason(tx, run_pk, "max_active_runs")
+        for run_pk in promotion.without_room(tx, batch, context.scope):
+            promotion.set_run_reason(tx, run_pk, "max_active_runs")
     changes.tell(context.plugins)
     return len(changes.runs)

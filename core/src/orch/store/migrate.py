@@ -19,7 +19,7 @@ from orch.store.reader import file_in
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision; a test compares it with the files."""
 
 _FOLDER = Path(__file__).parent / "migrations"

@@ -39,6 +39,10 @@ dag = sa.Table(
     sa.Column("max_active_tasks", sa.Integer, comment="null: the default of the settings"),
     sa.Column("current_version_id", BigId, comment="dag_version.id of new runs"),
     sa.Column("source_rev", sa.Text, nullable=False, server_default=""),
+    sa.Column("bundle_id", BigId, comment="bundle.id of new runs: a stored state of the dags folder"),
+    sa.Column(
+        "admitted_at", Micros, nullable=False, server_default="0", comment="whose turn it is: the longest ago"
+    ),
     sa.Column("created_at", Micros, nullable=False),
     sa.Column("updated_at", Micros, nullable=False),
 )
@@ -54,6 +58,38 @@ dag_version = sa.Table(
     sa.Column("created_at", Micros, nullable=False),
     sa.UniqueConstraint("dag_pk", "structure_hash"),
     sa.UniqueConstraint("dag_pk", "number"),
+)
+
+dag_revision = sa.Table(
+    "dag_revision",
+    metadata,
+    _id(),
+    sa.Column("dag_pk", BigId, nullable=False),
+    sa.Column("dag_version_id", BigId, nullable=False),
+    sa.Column("source_rev", sa.Text, nullable=False, comment="hash of the file and what its import used"),
+    sa.Column("bundle_id", BigId, comment="the first bundle with these sources; null when none was stored"),
+    sa.Column("file", sa.Text, nullable=False),
+    sa.Column("created_at", Micros, nullable=False),
+    sa.UniqueConstraint("dag_pk", "dag_version_id", "source_rev"),
+)
+
+bundle = sa.Table(
+    "bundle",
+    metadata,
+    _id(),
+    sa.Column("hash", sa.Text, nullable=False, unique=True, comment="of `files`"),
+    sa.Column(
+        "files", sa.Text, nullable=False, comment="JSON object: relative path -> content hash; never changed"
+    ),
+    sa.Column("created_at", Micros, nullable=False),
+)
+
+blob = sa.Table(
+    "blob",
+    metadata,
+    sa.Column("hash", sa.Text, primary_key=True, comment="SHA-256 of the content"),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", Micros, nullable=False),
 )
 
 dag_file = sa.Table(
@@ -107,10 +143,20 @@ dag_run = sa.Table(
     sa.Column("ended_at", Micros),
     sa.Column("triggered_by", sa.Text, nullable=False, server_default=""),
     sa.Column("note", sa.Text),
+    sa.Column("bundle_id", BigId, comment="null: its tasks run the files as they are now"),
+    sa.Column("backfill_id", BigId, comment="backfill.id that made it"),
     sa.UniqueConstraint("dag_pk", "run_id"),
     sa.UniqueConstraint("dag_pk", "idem_key"),
     sa.Index("uq_dag_run_dag_pk_run_type_logical_date", "dag_pk", "run_type", "logical_date", unique=True,
-             sqlite_where=sa.text("run_type <> 'manual'"), postgresql_where=sa.text("run_type <> 'manual'")),
+             sqlite_where=sa.text("run_type NOT IN ('manual', 'backfill')"),
+             postgresql_where=sa.text("run_type NOT IN ('manual', 'backfill')")),
+    sa.Index("uq_dag_run_backfill_id_logical_date", "backfill_id", "logical_date", unique=True,
+             sqlite_where=sa.text("backfill_id IS NOT NULL"),
+             postgresql_where=sa.text("backfill_id IS NOT NULL")),
+    sa.Index("ix_dag_run_open_of_dag", "dag_pk", "state", "run_type",
+             sqlite_where=sa.text("state IN ('queued', 'running')"),
+             postgresql_where=sa.text("state IN ('queued', 'running')")),
+    sa.Index("ix_dag_run_order", "dag_pk", sa.text("COALESCE(logical_date, run_after)"), "id"),
     sa.Index("ix_dag_run_dag_pk_created_at", "dag_pk", "created_at"),
     sa.Index("ix_dag_run_open", "state", "due_at",
              sqlite_where=sa.text("state IN ('queued', 'running')"),
@@ -137,6 +183,8 @@ task_instance = sa.Table(
     sa.Column("pool", sa.Text, nullable=False),
     sa.Column("slots", sa.Integer, nullable=False, server_default="1"),
     sa.Column("priority", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("head_start", Micros, nullable=False, server_default="0", comment="what its priority is worth"),
+    sa.Column("lane", sa.Text, nullable=False, server_default="", comment="set when the task has limits of its own"),
     sa.Column("executor", sa.Text, nullable=False),
     sa.Column("queue", sa.Text, nullable=False, server_default="default"),
     sa.Column("reason", sa.Text, comment="code of domain.reasons: why it is where it is"),
@@ -146,9 +194,9 @@ task_instance = sa.Table(
     sa.Column("started_at", Micros, comment="of the newest try, stamped around user code"),
     sa.Column("ended_at", Micros),
     sa.UniqueConstraint("run_pk", "task_id", "map_index"),
-    sa.Index("ix_task_instance_scheduled", "executor", "priority", "id",
-             sqlite_where=sa.text("state = 'scheduled'"), postgresql_where=sa.text("state = 'scheduled'")),
-    sa.Index("ix_task_instance_occupying", "state", "pool", "dag_pk", "executor", "slots",
+    sa.Index("ix_task_instance_waiting", "pool", "executor", "dag_pk", "lane", sa.text("(state_since - head_start)"),
+             "id", sqlite_where=sa.text("state = 'scheduled'"), postgresql_where=sa.text("state = 'scheduled'")),
+    sa.Index("ix_task_instance_taking", "state", "pool", "dag_pk", "executor", "lane", "slots",
              sqlite_where=sa.text("state IN ('queued', 'running')"),
              postgresql_where=sa.text("state IN ('queued', 'running')")),
 )  # fmt: skip
@@ -238,6 +286,7 @@ waiter = sa.Table(
     sa.Column("run_pk", BigId, nullable=False),
     sa.Column("ti_id", BigId),
     sa.UniqueConstraint("kind", "key", "run_pk", "ti_id"),
+    sa.Index("ix_waiter_run_pk", "run_pk"),
 )
 
 timer = sa.Table(
@@ -312,17 +361,56 @@ schedule_cursor = sa.Table(
     sa.Column("last_tick_at", Micros, comment="newest tick that has its run or was skipped on purpose"),
     sa.Column("next_tick_at", Micros, index=True, comment="null: nothing to come"),
     sa.Column("schedule_hash", sa.Text, nullable=False, server_default=""),
+    sa.Column("changed_at", Micros, nullable=False, server_default="0", comment="when this schedule was first seen"),
+    sa.Column("since_tick_at", Micros, comment="first tick dealt with under this schedule"),
+    sa.Column("follows_end", sa.Boolean, nullable=False, server_default=sa.false(),
+              comment="continuous: no run while one is open"),
+)  # fmt: skip
+
+backfill = sa.Table(
+    "backfill",
+    metadata,
+    _id(),
+    sa.Column("dag_pk", BigId, nullable=False, index=True),
+    sa.Column("dag_id", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False, comment="running, paused, completed, cancelled"),
+    sa.Column("from_date", Micros, nullable=False, comment="first logical date, included"),
+    sa.Column("to_date", Micros, nullable=False, comment="last logical date, included"),
+    sa.Column("run_backwards", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("reprocess", sa.Text, nullable=False, comment="none, failed, completed"),
+    sa.Column("max_active_runs", sa.Integer, nullable=False),
+    sa.Column("conf", sa.Text, nullable=False, server_default="{}"),
+    sa.Column("body_hash", sa.Text, nullable=False, comment="equal requests have equal hashes"),
+    sa.Column("dates", sa.Integer, nullable=False, comment="how many it has when it was made"),
+    sa.Column("position", Micros, comment="newest logical date dealt with; null before the first"),
+    sa.Column("created_by", sa.Text, nullable=False, server_default=""),
+    sa.Column("created_at", Micros, nullable=False),
+    sa.Column("ended_at", Micros),
+    sa.Index("ix_backfill_open", "state", sqlite_where=sa.text("ended_at IS NULL"),
+             postgresql_where=sa.text("ended_at IS NULL")),
+)  # fmt: skip
+
+backfill_date = sa.Table(
+    "backfill_date",
+    metadata,
+    sa.Column("backfill_id", BigId, primary_key=True, autoincrement=False),
+    sa.Column("logical_date", Micros, primary_key=True, autoincrement=False),
+    sa.Column("outcome", sa.Text, nullable=False, comment="created, or why not"),
+    sa.Column("run_pk", BigId, comment="the run it made, or the one that stood in the way"),
+    sa.Column("at", Micros, nullable=False),
 )
 
 limit_row = sa.Table(
     "limit_row",
     metadata,
-    sa.Column("kind", sa.Text, primary_key=True, comment="pool, dag_runs, dag_tasks, task, executor"),
+    sa.Column("kind", sa.Text, primary_key=True, comment="pool, dag_runs, dag_tasks, task, run_task, executor"),
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("size", sa.Integer, nullable=False, comment="-1: no limit"),
     sa.Column("description", sa.Text, nullable=False, server_default=""),
     sa.Column("saturated_since", Micros, comment="since when somebody waits for it"),
-)
+    sa.Index("ix_limit_row_saturated", "kind", "name", sqlite_where=sa.text("saturated_since IS NOT NULL"),
+             postgresql_where=sa.text("saturated_since IS NOT NULL")),
+)  # fmt: skip
 
 limit_history = sa.Table(
     "limit_history",

@@ -31,7 +31,7 @@ from orch.processes import Component, StopSignal, Supervisor
 from orch.settings import Settings
 from orch.store.engine import Store
 from orch.store.queries import reading
-from orch.store.queries.runs import CreatedRun
+from orch.store.queries.run_creation import CreatedRun
 
 FOLLOWER = "run"
 SERVER_IS_GONE = 75

@@ -23,7 +23,7 @@ from orch.processes import StopSignal
 from orch.settings import Settings
 from orch.store.engine import Store
 from orch.store.queries import reading
-from orch.store.queries.runs import CreatedRun
+from orch.store.queries.run_creation import CreatedRun
 
 
 @click.command()
