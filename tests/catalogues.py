@@ -54,8 +54,9 @@ def _section(name: str, cls: type[Any]) -> str:
 
 def _setting_row(setting: Setting) -> str:
     least = f", at least {setting.at_least:g}" if setting.at_least is not None else ""
+    most = f", at most {setting.at_most:_}" if setting.at_most is not None else ""
     variables = ", ".join(f"`{variable}`" for variable in setting.variables)
-    kind, default = f"{setting.type_text}{least}", setting.default_text
+    kind, default = f"{setting.type_text}{least}{most}", setting.default_text
     return f"| `{setting.name}` | {kind} | {_code(default)} | {variables} | {setting.sentence} |"
 
 

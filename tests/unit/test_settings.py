@@ -221,8 +221,14 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_lease_must_outlast_a_late_heartbeat(tmp_path: Path) -> None:
     message = refusal(tmp_path, {"ORCH_WORKER_LEASE_SECONDS": "9"})
     assert (
-        "worker.heartbeat_seconds = 5 (default) must be at most half of worker.lease_seconds = 9" in message
+        "worker.heartbeat_seconds = 5 (default) must be at most a third of worker.lease_seconds = 9" in message
     )
+
+
+def test_an_xcom_must_fit_a_message_to_a_task_process(tmp_path: Path) -> None:
+    message = refusal(tmp_path, {"ORCH_WORKER_XCOM_MAX_BYTES": "100000000"})
+    assert "worker.xcom_max_bytes" in message
+    assert "it must be at most 33_554_432" in message
 
 
 def test_every_setting_can_be_read_from_its_section(tmp_path: Path) -> None:

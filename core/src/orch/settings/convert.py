@@ -91,4 +91,6 @@ def _checked(setting: Setting, value: Any) -> Any:
         raise ValueError("it must be finite")
     if setting.at_least is not None and value < setting.at_least:
         raise ValueError(f"it must be at least {setting.at_least:g}")
+    if setting.at_most is not None and value > setting.at_most:
+        raise ValueError(f"it must be at most {setting.at_most:_}")
     return value

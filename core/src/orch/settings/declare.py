@@ -10,6 +10,7 @@ def says(
     sentence: str,
     *,
     at_least: float | None = None,
+    at_most: float | None = None,
     alias: str | None = None,
     default: Callable[[Path], Any] | None = None,
     default_text: str | None = None,
@@ -23,6 +24,7 @@ def says(
     return {
         "sentence": sentence,
         "at_least": at_least,
+        "at_most": at_most,
         "alias": alias,
         "default": default,
         "default_text": default_text,
@@ -41,6 +43,7 @@ class Setting:
     default_text: str
     sentence: str
     at_least: float | None = None
+    at_most: float | None = None
     alias: str | None = None
     in_file: bool = True
 
@@ -94,6 +97,7 @@ def _from_field(section: str, field: Field[Any]) -> Setting:
         default_text=facts["default_text"] or _words(default(Path())),
         sentence=facts["sentence"],
         at_least=facts["at_least"],
+        at_most=facts["at_most"],
         alias=facts["alias"],
         in_file=facts["in_file"],
     )

@@ -109,11 +109,11 @@ def _from_overrides(overrides: Mapping[str, str]) -> Iterator[tuple[str, _Found]
 def _check(found: Mapping[str, _Found]) -> None:
     for role in ("scheduler", "worker"):
         heartbeat, lease = found[f"{role}.heartbeat_seconds"], found[f"{role}.lease_seconds"]
-        if heartbeat.value * 2 > lease.value:
+        if heartbeat.value * 3 > lease.value:
             raise ConfigurationError(
-                f"{role}.heartbeat_seconds = {heartbeat.value:g} ({heartbeat.source}) must be at most half "
-                f"of {role}.lease_seconds = {lease.value:g} ({lease.source}), or one late heartbeat counts "
-                "as death"
+                f"{role}.heartbeat_seconds = {heartbeat.value:g} ({heartbeat.source}) must be at most a "
+                f"third of {role}.lease_seconds = {lease.value:g} ({lease.source}), or two late heartbeats "
+                "count as death"
             )
     _check_zone(found["core.default_timezone"])
 

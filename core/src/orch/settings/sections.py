@@ -9,6 +9,8 @@ from urllib.parse import quote
 from orch.settings.declare import Setting, declared_in, says
 
 SMALLEST_WAIT = 0.01
+LARGEST_XCOM = 32 * 1024 * 1024
+"""Half of what one message between a worker and its task processes can carry."""
 
 
 def _default_parallelism() -> int:
@@ -130,7 +132,7 @@ class WorkerSettings:
         default=5.0, metadata=says("Time between SIGTERM and SIGKILL for a task process.", at_least=0)
     )
     xcom_max_bytes: int = field(
-        default=1_048_576, metadata=says("Largest XCom, in bytes of its JSON.", at_least=1)
+        default=1_048_576, metadata=says("Largest XCom, in bytes of its JSON.", at_least=1, at_most=LARGEST_XCOM)
     )
     log_max_bytes: int = field(
         default=10_485_760, metadata=says("Largest log of one attempt; the rest is cut off.", at_least=1_024)
