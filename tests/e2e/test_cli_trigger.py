@@ -71,6 +71,8 @@ def test_the_same_key_again_prints_the_same_run(site):
     first = site.orch("trigger", "pair", "--idempotency-key", "k")
     again = site.orch("trigger", "pair", "--idempotency-key", "k")
     assert first.stdout == again.stdout
+    third = site.json("trigger", "pair", "--idempotency-key", "k")
+    assert third == {"dag_id": "pair", "run_id": first.stdout.strip(), "created": False}
     other = site.orch("trigger", "pair", "--idempotency-key", "k", "--conf", '{"a": 1}')
     assert other.returncode == 2
     assert "idempotency key 'k'" in other.stderr

@@ -115,6 +115,26 @@ def test_show_draws_the_states_of_the_run(engine):
         assert state in text
 
 
+def test_show_as_json_has_the_graph_and_the_states(engine):
+    assert document(engine, "show", "chain")["tasks"][1]["state"] is None
+    fail_b(engine)
+    shown = document(engine, "show", "chain")
+    assert [(task["task_id"], task["upstream"], task["state"]) for task in shown["tasks"]] == [
+        ("a", [], "success"),
+        ("b", ["a"], "failed"),
+        ("c", ["b"], "upstream_failed"),
+    ]
+    assert (shown["run_id"], shown["state"]) == ("manual__1", "failed")
+
+
+def test_a_running_task_shows_since_when(engine):
+    engine.trigger("chain")
+    engine.scheduler.run_once()
+    engine.execution.claim(engine.worker, ["LocalExecutor"], 1)
+    (running,) = [task for task in document(engine, "status", "chain")["tasks"] if task["state"] == "running"]
+    assert running["started_at"] is not None
+
+
 def test_show_draws_a_dag_that_has_not_run(engine):
     text = "\n".join(lines(engine, "show", "chain"))
     assert "success" not in text

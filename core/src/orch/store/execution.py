@@ -178,7 +178,7 @@ class Execution:
         keys = attempts.dispatched(tx, executors, len(nonces), run_pk)
         epochs = dict(keys)
         moves = [
-            TaskMove(row, _started(row))
+            TaskMove(row, _started(row, tx.now))
             for row in runs.task_rows(tx, list(epochs))
             if row.state is TaskState.QUEUED and row.epoch == epochs[row.id]
         ]
@@ -308,7 +308,8 @@ class Execution:
             rescue_attempts(tx, old, "heartbeat", self._infra_loss_limit)
 
 
-def _started(row: TaskRow) -> TaskRow:
+def _started(row: TaskRow, now: int) -> TaskRow:
+    """The claim stands for the start until the report brings the exact moment of the user code."""
     return replace(
         row,
         state=TaskState.RUNNING,
@@ -316,7 +317,7 @@ def _started(row: TaskRow) -> TaskRow:
         reason="running",
         detail=None,
         due_at=None,
-        started_at=None,
+        started_at=now,
         ended_at=None,
     )
 

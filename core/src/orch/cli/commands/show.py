@@ -1,6 +1,7 @@
 """`orch show`: a DAG as a drawing, with the states of one run."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import click
 
@@ -11,7 +12,7 @@ from orch.cli.draw import draw_dag, legend
 from orch.cli.draw_nodes import SYMBOLS
 from orch.cli.output import Output
 from orch.cli.prepare import refresh
-from orch.cli.site import with_settings
+from orch.cli.site import json_option, with_settings
 from orch.clock import system_clock
 from orch.domain.dagspec import DagSpec
 from orch.errors import Conflict
@@ -25,8 +26,9 @@ from orch.store.reader import ReadTx
 @click.command()
 @click.argument("dag_id", metavar="DAG", shell_complete=dag_ids)
 @click.argument("run_id", metavar="[RUN]", required=False, shell_complete=run_ids)
+@json_option
 @with_settings(dags=True)
-def show(settings: Settings, dag_id: str, run_id: str | None) -> None:
+def show(settings: Settings, dag_id: str, run_id: str | None, *, as_json: bool) -> None:
     """Draw a DAG with the states of one run.
 
     Without RUN it is the newest one; a DAG that has not run yet is drawn without states.
@@ -35,10 +37,33 @@ def show(settings: Settings, dag_id: str, run_id: str | None) -> None:
     refresh(settings)
     with open_reader(settings) as reader, reader.read() as tx:
         spec, run, tasks = _look(tx, dag_id, run_id)
+    if as_json:
+        output.json(as_document(spec, run, tasks))
+        return
     if run is not None:
         output.line(headline(run, system_clock(), output))
     for line in drawing(spec, tasks, output):
         output.line(line)
+
+
+def as_document(spec: DagSpec, run: RunRow | None, tasks: Sequence[TaskInstanceRow]) -> dict[str, Any]:
+    """Return the graph as `--json` prints it; without a run its tasks have no states."""
+    states = states_by_task(tasks)
+    return {
+        "dag_id": spec.dag_id,
+        "run_id": None if run is None else run.run_id,
+        "state": None if run is None else run.state,
+        "tasks": [
+            {
+                "task_id": task_id,
+                "operator": spec.by_id[task_id].operator,
+                "trigger_rule": spec.by_id[task_id].trigger_rule,
+                "upstream": list(spec.by_id[task_id].upstream),
+                "state": states.get(task_id),
+            }
+            for task_id in spec.graph.topological_order()
+        ],
+    }
 
 
 def _look(

@@ -14,7 +14,7 @@ from orch.cli.follow import Follower
 from orch.cli.inputs import aware, json_object, moment
 from orch.cli.output import Output
 from orch.cli.prepare import prepare
-from orch.cli.site import with_settings
+from orch.cli.site import json_option, with_settings
 from orch.domain.states import RunState
 from orch.operations.actor import local_actor
 from orch.operations.trigger import TriggerRequest
@@ -35,6 +35,7 @@ from orch.store.queries.run_creation import CreatedRun
     "--idempotency-key", metavar="KEY", help="The same key again gives the same run instead of a second one."
 )
 @click.option("--wait", is_flag=True, help="Wait for the end; exit code 1 unless the run succeeds.")
+@json_option
 @with_settings(dags=True)
 def trigger(
     settings: Settings,
@@ -45,6 +46,7 @@ def trigger(
     logical_date: datetime | None,
     idempotency_key: str | None,
     wait: bool,
+    as_json: bool,
 ) -> int:
     """Create a run of a DAG and print its run id."""
     output = Output()
@@ -58,7 +60,10 @@ def trigger(
     prepare(settings, dag_id)
     with open_store(settings) as store:
         run = trigger_run(services_of(settings, store), local_actor(), request)
-        output.line(run.run_id)
+        if as_json:
+            output.json({"dag_id": run.dag_id, "run_id": run.run_id, "created": run.created})
+        else:
+            output.line(run.run_id)
         _note_obstacles(settings, store, run, output)
         return _wait(settings, store, run) if wait else DONE
 
