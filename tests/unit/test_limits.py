@@ -1,50 +1,53 @@
-"""Admission: who gets a slot."""
+"""Limits: what is left of them, and which task instances share them."""
 
-from orch.domain.limits import Candidate, admit, free_slots
+import pytest
+
+from orch.domain.limits import Lane, free_slots, run_task_limit, size_key, task_limit
 
 
-def group(dag: str, count: int, *, priority: int = 1, slots: int = 1, first: int = 0) -> list[Candidate]:
-    return [Candidate(first + n, dag, "default", slots, "Local", priority) for n in range(count)]
+def lane(*, priority: int = 1, slots: int = 1, limited: bool = False, limited_per_run: bool = False) -> Lane:
+    return Lane.of(
+        priority=priority,
+        slots=slots,
+        task_id="t",
+        run_pk=7,
+        limited=limited,
+        limited_per_run=limited_per_run,
+    )
 
 
 def test_unlimited_keys_are_left_out_of_what_is_free():
     assert free_slots({("pool", "a"): -1, ("pool", "b"): 3}, {("pool", "b"): 1}) == {("pool", "b"): 2}
 
 
-def test_no_more_are_admitted_than_the_pool_has_slots():
-    result = admit([group("a", 10)], {("pool", "default"): 3}, 100)
-    assert [c.ti_id for c in result.admitted] == [0, 1, 2]
-    assert result.saturated == {("pool", "default")}
+def test_the_plain_lane_is_empty():
+    assert lane().text == ""
+    assert lane().own_limits("d") == ()
 
 
-def test_slots_are_counted_and_not_tasks():
-    assert len(admit([group("a", 10, slots=2)], {("pool", "default"): 5}, 100).admitted) == 2
+@pytest.mark.parametrize(
+    ("one", "text", "own"),
+    [
+        (lane(priority=9), "3/1//", ()),
+        (lane(priority=-6, slots=4), "-3/4//", ()),
+        (lane(limited=True), "0/1/t/", (task_limit("d", "t"),)),
+        (lane(limited_per_run=True), "0/1/t/7", (task_limit("d", "t"), run_task_limit("d", "t", 7))),
+    ],
+)
+def test_a_lane_is_what_its_text_says(one, text, own):
+    assert one.text == text
+    assert Lane.parse(text) == one
+    assert one.own_limits("d") == own
 
 
-def test_groups_of_equal_priority_take_turns():
-    result = admit([group("a", 5), group("b", 5, first=10)], {("pool", "default"): 4}, 100)
-    assert [c.dag_id for c in result.admitted] == ["a", "b", "a", "b"]
+def test_priorities_of_one_doubling_share_a_lane():
+    assert lane(priority=4) == lane(priority=7) != lane(priority=8)
 
 
-def test_a_higher_priority_goes_first_in_every_group():
-    groups = [group("a", 3), group("b", 2, priority=9, first=10)]
-    assert [c.dag_id for c in admit(groups, {}, 100).admitted] == ["b", "b", "a", "a", "a"]
+def test_the_size_of_a_limit_per_run_is_that_of_its_task():
+    assert size_key(run_task_limit("d", "t", 7)) == ("run_task", "d/t")
+    assert size_key(task_limit("d", "t")) == task_limit("d", "t")
 
 
-def test_a_full_dag_does_not_hold_back_another():
-    result = admit([group("a", 5), group("b", 2, first=10)], {("dag_tasks", "a"): 1}, 100)
-    assert [c.dag_id for c in result.admitted] == ["a", "b", "b"]
-    assert result.saturated == {("dag_tasks", "a")}
-
-
-def test_a_wide_task_is_not_overtaken_by_its_own_group():
-    wide = [Candidate(1, "a", "default", 4, "Local", 5), Candidate(2, "a", "default", 1, "Local", 1)]
-    assert admit([wide], {("pool", "default"): 3}, 100).admitted == []
-
-
-def test_the_batch_bounds_the_result():
-    assert len(admit([group("a", 50)], {}, 7).admitted) == 7
-
-
-def test_nobody_waiting_saturates_nothing():
-    assert admit([group("a", 3)], {("pool", "default"): 3}, 100).saturated == set()
+def test_tasks_whose_ids_hold_dots_have_limits_of_their_own():
+    assert task_limit("a.b", "c") != task_limit("a", "b.c")

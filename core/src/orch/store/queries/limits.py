@@ -1,85 +1,49 @@
 """Limits: pools and other budgets as rows; what is used of them is always counted from states."""
 
-from orch.domain.limits import Candidate, LimitKey
+from collections.abc import Mapping
+
+from orch.domain.admission import Admission, Turn
+from orch.domain.limits import UNLIMITED, size_key
 from orch.store.engine import Tx
+from orch.store.queries.limit_sizes import ageing_seconds
+from orch.store.reader import ReadTx
 
 DEFAULT_POOL = "default"
 
-
-def sizes(tx: Tx) -> dict[LimitKey, int]:
-    """Return the size of every limit; on SQLite the write transaction is the lock that makes a count safe."""
-    return {(kind, name): size for kind, name, size in tx.rows("SELECT kind, name, size FROM limit_row")}
+SaturationChange = tuple[int | None, str, str]
+"""Since when somebody waits for a limit, None for nobody; its kind and name."""
 
 
-def used(tx: Tx) -> dict[LimitKey, int]:
-    """Count what queued and running task instances take of each limit (served by ix_task_instance_occupying)."""
-    rows = tx.rows(
-        """
-        SELECT t.pool, d.dag_id, t.executor, SUM(t.slots), COUNT(*) FROM task_instance t
-        JOIN dag d ON d.id = t.dag_pk WHERE t.state IN ('queued', 'running') GROUP BY t.pool, t.dag_pk, t.executor
-        """
-    )
-    totals: dict[LimitKey, int] = {}
-    for pool, dag_id, executor, slots, count in rows:
-        for key, amount in (
-            (("pool", pool), slots),
-            (("dag_tasks", dag_id), count),
-            (("executor", executor), count),
-        ):
-            totals[key] = totals.get(key, 0) + amount
-    return totals
+def saturation_changes(tx: ReadTx, admission: Admission) -> list[SaturationChange]:
+    """Return for which limits somebody begins to wait, with since when, and for which nobody waits any more.
 
-
-def waiting_groups(tx: Tx, dag_pk: int | None = None) -> list[tuple[int, str, str, str]]:
-    """Return (dag_pk, dag_id, pool, executor) of each group that has scheduled task instances."""
-    return [
-        (dag_pk, dag_id, pool, executor)
-        for dag_pk, dag_id, pool, executor in tx.rows(
-            """
-            SELECT g.dag_pk, d.dag_id, g.pool, g.executor FROM (
-              SELECT DISTINCT dag_pk, pool, executor FROM task_instance
-              WHERE state = 'scheduled' AND dag_pk = COALESCE(?, dag_pk)) g
-            JOIN dag d ON d.id = g.dag_pk WHERE NOT d.is_paused ORDER BY d.dag_id, g.pool, g.executor
-            """,
-            (dag_pk,),
-        )
-    ]
-
-
-def candidates(tx: Tx, group: tuple[int, str, str, str], most: int, pool_size: int) -> list[Candidate]:
-    """Return the first `most` scheduled task instances of a group, highest priority first, then oldest.
-
-    What needs more slots than its whole pool has is left out: it would hold back everybody behind it for ever.
-    """
-    dag_pk, dag_id, pool, executor = group
-    rows = tx.rows(
-        """
-        SELECT id, slots, priority FROM task_instance
-        WHERE state = 'scheduled' AND dag_pk = ? AND pool = ? AND executor = ? AND (slots <= ? OR ? < 0)
-        ORDER BY priority DESC, id LIMIT ?
-        """,
-        (dag_pk, pool, executor, pool_size, pool_size, most),
-    )
-    return [Candidate(ti_id, dag_id, pool, slots, executor, priority) for ti_id, slots, priority in rows]
-
-
-def mark_saturated(tx: Tx, saturated: set[LimitKey], looked_at: set[LimitKey] | None = None) -> None:
-    """Store since when somebody waits for a limit; one that nobody waits for is cleared.
-
-    `looked_at` names the limits that the caller can judge; None means all.
+    Only what the admission has judged is cleared: nothing after a full batch, and within the scope of one DAG
+    only the limits of that one.
     """
     known = {
-        (kind, name): since
-        for kind, name, since in tx.rows("SELECT kind, name, saturated_since FROM limit_row")
-        if looked_at is None or (kind, name) in looked_at
+        (kind, name)
+        for kind, name in tx.rows("SELECT kind, name FROM limit_row WHERE saturated_since IS NOT NULL")
     }
-    changes = [
-        (None if since else tx.now, kind, name)
-        for (kind, name), since in known.items()
-        if (since is None) == ((kind, name) in saturated)
-    ]
+    wanted = {size_key(key) for key in admission.saturated}
+    over = known - wanted if admission.is_complete else set()
+    if admission.looked_at is not None:
+        over &= {size_key(key) for key in admission.looked_at}
+    return [(tx.now, *key) for key in sorted(wanted - known)] + [(None, *key) for key in sorted(over)]
+
+
+def mark_saturated(tx: Tx, changes: list[SaturationChange]) -> None:
+    """Store since when somebody waits for a limit, or that nobody does."""
     if changes:
         tx.many("UPDATE limit_row SET saturated_since = ? WHERE kind = ? AND name = ?", changes)
+
+
+def note_turns(tx: Tx, served_at: Mapping[Turn, int]) -> None:
+    """Store when DAGs got their last slots of pools."""
+    tx.many(
+        "INSERT INTO turn (pool, dag_pk, served_at) SELECT ?, id, ? FROM dag WHERE dag_id = ?"
+        " ON CONFLICT (pool, dag_pk) DO UPDATE SET served_at = excluded.served_at",
+        [(pool, at, dag_id) for (pool, dag_id), at in served_at.items()],
+    )
 
 
 def set_size(tx: Tx, kind: str, name: str, size: int) -> None:
@@ -108,6 +72,26 @@ def describe(tx: Tx, kind: str, name: str, description: str) -> None:
 
 
 def delete(tx: Tx, kind: str, name: str) -> None:
-    """Delete a limit; its history ends with the size 0."""
+    """Delete a pool, so that tasks which name it have no slots; its history ends with the size 0."""
+    _delete(tx, kind, name, 0)
+
+
+def lift(tx: Tx, kind: str, name: str) -> None:
+    """Delete a limit if it is there, so that there is none any more; its history ends without limit."""
+    if tx.rows("SELECT 1 FROM limit_row WHERE kind = ? AND name = ?", (kind, name)):
+        _delete(tx, kind, name, UNLIMITED)
+
+
+def _delete(tx: Tx, kind: str, name: str, last_size: int) -> None:
     tx.many("DELETE FROM limit_row WHERE kind = ? AND name = ?", [(kind, name)])
-    _note(tx, kind, name, 0)
+    _note(tx, kind, name, last_size)
+
+
+def set_ageing(tx: Tx, seconds: float) -> None:
+    """Store how long a waiting task counts for one doubling of its weight; all processes go by that."""
+    if ageing_seconds(tx) != seconds:
+        tx.many(
+            "INSERT INTO meta (key, value) VALUES ('ageing_seconds', ?)"
+            " ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            [(repr(seconds),)],
+        )

@@ -3,6 +3,7 @@
 Runs before the code that needs it; nothing that older rows hold is lost.
 """
 
+from math import floor, log2
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,7 +18,7 @@ _BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 _OPEN_RUN = "state IN ('queued', 'running')"
 _TAKING = "state IN ('queued', 'running')"
 _SCHEDULED = "state = 'scheduled'"
-_NEW_TABLES = ("backfill_date", "backfill", "blob", "bundle", "dag_revision")
+_NEW_TABLES = ("backfill_date", "backfill", "blob", "bundle", "dag_revision", "turn")
 
 
 def upgrade() -> None:
@@ -26,7 +27,10 @@ def upgrade() -> None:
         for column in columns:
             op.add_column(table, column)
     _sources()
+    # Each file is imported once more, so that its sources are stored.
+    op.execute("UPDATE dag_file SET content_hash = '', stat_key = ''")
     _backfills()
+    _turns()
     op.drop_index("uq_dag_run_dag_pk_run_type_logical_date", "dag_run")
     _index(
         "uq_dag_run_dag_pk_run_type_logical_date", "dag_run", ["dag_pk", "run_type", "logical_date"],
@@ -37,9 +41,11 @@ def upgrade() -> None:
         "backfill_id IS NOT NULL", unique=True,
     )  # fmt: skip
     _index("ix_dag_run_open_of_dag", "dag_run", ["dag_pk", "state", "run_type"], _OPEN_RUN)
+    _index("ix_dag_run_queued", "dag_run", ["backfill_id", "dag_pk", "run_after", "id"], "state = 'queued'")
     op.create_index(
         "ix_dag_run_order", "dag_run", ["dag_pk", sa.text("COALESCE(logical_date, run_after)"), "id"]
     )
+    _index("ix_dag_run_bundle_id", "dag_run", ["bundle_id"], "bundle_id IS NOT NULL")
     op.drop_index("ix_task_instance_scheduled", "task_instance")
     op.drop_index("ix_task_instance_occupying", "task_instance")
     rank = sa.text("(state_since - head_start)")
@@ -61,7 +67,10 @@ def downgrade() -> None:
     op.drop_index("ix_limit_row_saturated", "limit_row")
     op.drop_index("ix_task_instance_taking", "task_instance")
     op.drop_index("ix_task_instance_waiting", "task_instance")
-    for name in ("ix_dag_run_order", "ix_dag_run_open_of_dag", "uq_dag_run_backfill_id_logical_date"):
+    for name in (
+        "ix_dag_run_bundle_id", "ix_dag_run_order", "ix_dag_run_queued", "ix_dag_run_open_of_dag",
+        "uq_dag_run_backfill_id_logical_date",
+    ):  # fmt: skip
         op.drop_index(name, "dag_run")
     op.drop_index("uq_dag_run_dag_pk_run_type_logical_date", "dag_run")
     op.execute("UPDATE dag_run SET run_type = 'manual' WHERE run_type = 'backfill'")
@@ -85,11 +94,9 @@ def downgrade() -> None:
 
 def _added() -> dict[str, tuple[sa.Column[Any], ...]]:
     return {
-        "dag": (
-            sa.Column("bundle_id", _BIG),
-            sa.Column("admitted_at", sa.BigInteger(), nullable=False, server_default="0"),
-        ),
+        "dag": (sa.Column("bundle_id", _BIG),),
         "dag_run": (sa.Column("bundle_id", _BIG), sa.Column("backfill_id", _BIG)),
+        "dispatch": (sa.Column("head_start", sa.BigInteger(), nullable=False, server_default="0"),),
         "task_instance": (
             sa.Column("head_start", sa.BigInteger(), nullable=False, server_default="0"),
             sa.Column("lane", sa.Text(), nullable=False, server_default=""),
@@ -133,6 +140,7 @@ def _sources() -> None:
         sa.Column("source_rev", sa.Text(), nullable=False),
         sa.Column("bundle_id", _BIG),
         sa.Column("file", sa.Text(), nullable=False),
+        sa.Column("sources", sa.Text(), nullable=False, server_default="{}"),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_dag_revision")),
         sa.UniqueConstraint(
@@ -144,13 +152,38 @@ def _sources() -> None:
     )
 
 
+def _turns() -> None:
+    """The table of turns; and task instances from before get their lanes and head starts."""
+    op.create_table(
+        "turn",
+        sa.Column("pool", sa.Text(), nullable=False),
+        sa.Column("dag_pk", _BIG, autoincrement=False, nullable=False),
+        sa.Column("served_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("pool", "dag_pk", name=op.f("pk_turn")),
+    )
+    connection = op.get_bind()
+    find = "SELECT DISTINCT priority, slots FROM task_instance WHERE priority <> 1 OR slots <> 1"
+    for priority, slots in connection.execute(sa.text(find)).all():
+        doublings = log2(priority) if priority >= 1 else -log2(2 - priority)
+        connection.execute(
+            sa.text(
+                "UPDATE task_instance SET head_start = :head_start, lane = :lane"
+                " WHERE priority = :priority AND slots = :slots"
+            ),
+            {"head_start": round(doublings * 3_600_000_000), "lane": f"{floor(doublings)}/{slots}//",
+             "priority": priority, "slots": slots},
+        )  # fmt: skip
+
+
 def _backfills() -> None:
     op.create_table(
         "backfill",
         sa.Column("id", _BIG, autoincrement=True, nullable=False),
         sa.Column("dag_pk", _BIG, nullable=False),
         sa.Column("dag_id", sa.Text(), nullable=False),
+        sa.Column("dag_version_id", _BIG, nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("state_since", sa.BigInteger(), nullable=False),
         sa.Column("from_date", sa.BigInteger(), nullable=False),
         sa.Column("to_date", sa.BigInteger(), nullable=False),
         sa.Column("run_backwards", sa.Boolean(), nullable=False, server_default=sa.false()),
