@@ -150,12 +150,13 @@ class LiveRunView:
 
 
 def waiting_text(look: Look) -> str | None:
-    """Return why the run has not started, with the remedy; None when it has."""
+    """Return why the run waits, or was ended early, with the remedy; None when it goes its way."""
     if look.wait is None or look.wait.reason == "run_queued":
         return None
     text = REASONS[look.wait.reason]
-    blocked = f" Blocked by: {', '.join(look.wait.blocking)}." if look.wait.blocking else ""
-    return f"waiting: {text.sentence}{blocked} {text.remedy}"
+    what, who = ("ended early", "Because of") if look.has_ended else ("waiting", "Blocked by")
+    blocked = f" {who}: {', '.join(look.wait.blocking)}." if look.wait.blocking else ""
+    return f"{what}: {text.sentence}{blocked} {text.remedy}"
 
 
 def progress_text(tasks: Sequence[TaskInstanceRow], *, bar: bool = False) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from orch.domain.dagspec import DagSpec, TaskSpec
+from orch.domain.past import Past, needs_past
 from orch.domain.states import OPEN, TERMINAL, TaskState
 from orch.domain.trigger_rules import TriggerRule, UpstreamCounts
 
@@ -20,6 +21,9 @@ class TaskFacts:
     map_index: int
     state: TaskState
     due_at: datetime | None = None
+    reason: str | None = None
+    has_begun: bool = False
+    """Whether a try of it was ever started."""
 
 
 @dataclass(slots=True)
@@ -39,13 +43,30 @@ class RunView:
     """One run in memory. `pending` holds the positions that must be looked at; decisions drain it.
 
     A view is valid while the run's version in the store equals `version`; otherwise it is built anew, which
-    costs O(tasks + edges) once.
+    costs O(tasks + edges) once. From `deadline` on the run has no right to go on (`dagrun_timeout`).
     """
 
-    def __init__(self, run_pk: int, version: int, spec: DagSpec, facts: Sequence[TaskFacts]) -> None:
+    def __init__(
+        self,
+        run_pk: int,
+        version: int,
+        spec: DagSpec,
+        facts: Sequence[TaskFacts],
+        deadline: datetime | None = None,
+    ) -> None:
         self.run_pk = run_pk
         self.version = version
         self.spec = spec
+        self.deadline = deadline
+        self.has_timed_out = False
+        self.has_failed_fast = False
+        self.needs_past = any(map(needs_past, spec.tasks))
+        self.pasts: dict[int, Past] = {}
+        """What was read for positions that asked for it, used up by the next decision: the past may change."""
+        self.held: dict[int, str] = {}
+        """Positions that the run before holds back, with the reason."""
+        self.look_again_at: datetime | None = None
+        """When those are looked at again even if nobody wakes them."""
         self.tasks: list[TaskView] = []
         self.pending: deque[int] = deque()
         self.timers: list[tuple[datetime, int]] = []
@@ -69,15 +90,38 @@ class RunView:
         task.facts = facts
         self.open_count -= was_open and not is_open
         self._watch(position, task)
+        if position in self.held:
+            self.look_again(position)
         return True
 
-    def set_state(self, position: int, state: TaskState) -> None:
+    def set_state(self, position: int, state: TaskState, reason: str | None = None) -> None:
         """Record a move that the decision in progress has made."""
         task = self.tasks[position]
         self.open_count -= task.facts.state in OPEN and state in TERMINAL
         task.facts.state = state
         task.facts.due_at = None
+        task.facts.reason = reason
+        self.held.pop(position, None)
         self._watch(position, task)
+
+    def tell_past(self, position: int, past: Past) -> None:
+        """Take in what the run before says of a task instance that asked, and look at it in the next decision."""
+        self.pasts[position] = past
+        self.pending.append(position)
+
+    def look_again(self, position: int) -> None:
+        """Look in the next decision at a task instance that the run before holds back, if it is still there."""
+        if self.tasks[position].facts.state is TaskState.NONE:
+            self.pending.append(position)
+        else:
+            del self.held[position]
+
+    def look_at_past(self, now: datetime) -> None:
+        """Look again at all that the run before holds back, when it is time for that."""
+        if self.look_again_at is not None and self.look_again_at <= now:
+            self.look_again_at = None
+            for position in list(self.held):
+                self.look_again(position)
 
     def downstream_of(self, position: int) -> Iterable[tuple[int, TaskView]]:
         """Yield position and view of each direct downstream."""
@@ -131,8 +175,15 @@ class RunView:
 
     def _count_end(self, position: int, task: TaskView) -> None:
         task.counted = True
+        self.has_timed_out |= task.facts.reason == TIMED_OUT
+        self.has_failed_fast |= (
+            self.spec.fail_fast and task.facts.state is TaskState.FAILED and not task.spec.is_teardown
+        )
         for index in self.tasks[position].downstream:
             self.tasks[index].counts.add(task.facts.state, is_setup=task.spec.is_setup)
 
+
+TIMED_OUT = "dagrun_timeout"
+"""Reason of the task instances that the end of their run's time has ended: it outlives the view."""
 
 _TIMED = frozenset({TaskState.UP_FOR_RETRY, TaskState.UP_FOR_RESCHEDULE})
