@@ -4,14 +4,13 @@ import os
 from pathlib import Path
 
 from orch.dagfiles.sources import (
-    MISSING,
     SETTLED_NS,
     FileStat,
     are_settled,
-    content_hash,
     digest_file,
     names_dag,
 )
+from orch.domain.sources import MISSING, content_hash
 
 
 def test_digest_is_of_the_content(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 
 from orch.dagfiles.discover import Found, discover
 from orch.dagfiles.results import ImportedDag, ImportProblem, ImportResult
-from orch.dagfiles.sources import content_hash, digest_file
+from orch.dagfiles.sources import digest_file
 from orch.dagfiles.tracker import FIRST_RETRY_SECONDS, Changes, Tracker
+from orch.domain.sources import content_hash
 from orch.store.queries.dag_files import KnownFile
 
 OLD_NS = 10_000_000_000

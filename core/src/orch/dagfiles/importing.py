@@ -9,7 +9,7 @@ from orch.dagfiles.limits import lift_memory_limit, time_limit
 from orch.dagfiles.problems import Explainer, ImportTimeout, line_of_dag
 from orch.dagfiles.recorder import SourceRecorder
 from orch.dagfiles.results import ImportedDag, ImportProblem, ImportResult
-from orch.dagfiles.sources import MISSING
+from orch.domain.sources import MISSING
 from orch.runner.loading import load_dags
 
 

@@ -10,8 +10,10 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from orch.dagfiles.acceptance import accept, parsed_file
-from orch.dagfiles.discover import discover
+from orch.dagfiles.bundle import pin_rule
+from orch.dagfiles.discover import Found
 from orch.dagfiles.importer import Importer, stem_config
+from orch.dagfiles.keeper import BundleKeeper
 from orch.dagfiles.ownership import Verdict, decide
 from orch.dagfiles.results import ImportProblem, ImportResult
 from orch.dagfiles.sources import names_dag
@@ -25,6 +27,7 @@ from orch.processes import StopSignal
 from orch.settings import Settings
 from orch.store.engine import TRANSIENT, Store, Tx
 from orch.store.queries import dag_files, processes, registration
+from orch.store.queries.bundles import TakenBundle
 from orch.store.queries.dag_files import DagLimits, ParsedFile
 
 log = logging.getLogger("orch.dagfiles")
@@ -35,6 +38,8 @@ GATHER_SECONDS = 0.1
 IDLE_SECONDS = 30.0
 """How long an idle stem keeps its memory."""
 LONGEST_BACKOFF = 5.0
+MOST_REPEATS = 3
+"""How often in a row a file is imported again because its sources change meanwhile."""
 
 
 @dataclass
@@ -67,6 +72,8 @@ class DagProcessor:
         )
         self._importer = Importer(stem_config(settings, plugins), settings.dagfiles.parallelism)
         self._tracker = Tracker(self._folder)
+        self._keeper = BundleKeeper(self._folder, pin_rule(settings), store)
+        self._repeats: dict[str, int] = {}
         self._is_loaded = False
         self._submitted: set[str] = set()
         self._arrived: list[ImportResult] = []
@@ -94,11 +101,11 @@ class DagProcessor:
         """Walk once, import what has changed, register it all; return what happened. Raises StoreError."""
         self.report = ScanReport()
         self._scan()
-        while self._importer.is_busy:
+        while self._importer.is_busy or self._arrived:
             self._receive(GATHER_SECONDS)
             self._register_gathered()
-        self._register_gathered()
         self._forget()
+        self._assign_bundle()
         return self.report
 
     def close(self) -> None:
@@ -118,6 +125,7 @@ class DagProcessor:
         self._register_gathered()
         if not self._importer.is_busy:
             self._forget()
+            self._assign_bundle()
         self._importer.rest(IDLE_SECONDS)
         due = self._arrived_since + GATHER_SECONDS if self._arrived else self._next_scan
         return max(0.0, min(due, self._next_scan) - time.monotonic())
@@ -130,7 +138,7 @@ class DagProcessor:
     def _scan(self) -> None:
         if not self._is_loaded:
             self._load()
-        found = discover(self._folder)
+        found = self._keeper.walk()
         changes = self._tracker.compare(found, self._submitted)
         self._tell_unseen(found.problems)
         self.report.found, self.report.skipped = len(found.files), changes.skipped
@@ -139,6 +147,7 @@ class DagProcessor:
                 "register_dags", lambda tx: registration.store_stat_keys(tx, changes.settled)
             )
         self._gone = changes.gone
+        self._look(found)
         self._submitted.update(changes.to_import, (result.path for result in changes.unusable))
         self._arrive(changes.unusable)
         self._importer.submit(changes.to_import)
@@ -169,12 +178,13 @@ class DagProcessor:
 
     def _register(self) -> None:
         """Store what has arrived; what waits for the owner of its DAG, or cannot be stored now, stays."""
+        bundle = self._bundle_of_arrived()
         pending = self._submitted - {result.path for result in self._arrived}
         verdict = decide(self._arrived, self._tracker.owners(self._gone), pending, self._may_declare)
         unstored = {result.path: result for result in self._arrived}
         try:
             for batch in _batches(verdict.decided):
-                for result in self._store_batch(batch):
+                for result in self._store_batch(batch, bundle):
                     self._note(result, verdict)
                     del unstored[result.path]
         finally:
@@ -185,26 +195,60 @@ class DagProcessor:
         """Whether a file that is being imported is as new as one that declares this DAG, and may do so too."""
         return path not in self._tracker.files and names_dag(self._folder / path, dag_id)
 
-    def _store_batch(self, batch: Sequence[ImportResult]) -> Sequence[ImportResult]:
+    def _bundle_of_arrived(self) -> TakenBundle | None:
+        """Return the stored bundle of what has arrived; None while the files change faster than they are read."""
+        self._import_outdated_again()
+        if all(result.problems for result in self._arrived):
+            return None
+        bundle = self._keeper.stored()
+        if bundle is None:
+            self._look(self._keeper.walk())
+            self._import_outdated_again()
+            bundle = self._keeper.stored()
+        return bundle
+
+    def _import_outdated_again(self) -> None:
+        """Keep only results of files as they are now, so that code and structure of a DAG belong together."""
+        if not all(self._keeper.fits(result) for result in self._arrived):
+            self._look(self._keeper.walk())
+        outdated = [result.path for result in self._arrived if not self._keeper.fits(result)]
+        again = {path for path in outdated if self._repeats.get(path, 0) < MOST_REPEATS}
+        self._repeats |= {path: self._repeats.get(path, 0) + 1 for path in again}
+        self._arrived = [result for result in self._arrived if result.path not in again]
+        self._importer.submit(sorted(again))
+
+    def _look(self, found: Found) -> None:
+        """Let the keeper see the folder, with all that imports have used of it."""
+        known = (file.sources for file in self._tracker.files.values())
+        arrived = (result.sources for result in self._arrived)
+        self._keeper.look(found, {path for sources in (*known, *arrived) for path in sources})
+
+    def _assign_bundle(self) -> None:
+        if not self._arrived:
+            self._keeper.assign()
+
+    def _store_batch(
+        self, batch: Sequence[ImportResult], bundle: TakenBundle | None
+    ) -> Sequence[ImportResult]:
         """Store the results in one transaction; one that the database refuses must not keep out the others."""
         try:
-            self._store_results(batch)
+            self._store_results(batch, bundle)
         except (*TRANSIENT, FailpointError):
             raise
         except Exception as error:  # values of foreign code, which must not stop the loop for good
             if len(batch) > 1:
-                return [stored for result in batch for stored in self._store_batch([result])]
+                return [stored for result in batch for stored in self._store_batch([result], bundle)]
             log.exception("%s: its DAGs cannot be stored", batch[0].path)
             problem = ImportProblem.of(f"its DAGs cannot be stored: {error}")
             batch = [replace(batch[0], problems=(problem,))]
-            self._store_results(batch)
+            self._store_results(batch, bundle)
         return batch
 
-    def _store_results(self, batch: Sequence[ImportResult]) -> None:
-        files = [parsed_file(result, self._default_limits) for result in batch]
+    def _store_results(self, batch: Sequence[ImportResult], bundle: TakenBundle | None) -> None:
+        files = [parsed_file(result, self._default_limits, self._plugins) for result in batch]
         if len(files) == 1 and not files[0].problems:
             files = [self._store_ahead(files[0])]
-        self._changed(self._transact(lambda tx: registration.register_files(tx, files)))
+        self._changed(self._transact(lambda tx: registration.register_files(tx, files, bundle)))
 
     def _store_ahead(self, file: ParsedFile) -> ParsedFile:
         """Store all but the last DAGs of a file that has very many, and return the rest of it.
@@ -223,6 +267,8 @@ class DagProcessor:
 
     def _note(self, result: ImportResult, verdict: Verdict) -> None:
         self._submitted.discard(result.path)
+        self._keeper.registered()
+        self._repeats.pop(result.path, None)
         self._tracker.registered(result, verdict.rivals.get(result.path, frozenset()))
         self.report.imported.append(result.path)
         if result.problems:

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
-MISSING = "missing"
-"""Digest and stat key of a source that does not exist or cannot be read."""
+from orch.domain.sources import LARGEST_PYTHON, MISSING, digest_text, hash_of_values
 
 SETTLED_NS = 2_000_000_000
 """A file that changed less than two seconds ago may change again without a new time stamp."""
 
-LARGEST_SOURCE = 32 * 1024 * 1024
+LARGEST_SOURCE = LARGEST_PYTHON
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +48,12 @@ class FileStat:
 
 def combined_key(stats: Mapping[str, FileStat]) -> str:
     """Return one short key of all sources of a DAG file."""
-    return _hash_of({path: found.key for path, found in stats.items()})[:32]
+    return hash_of_values({path: found.key for path, found in stats.items()})[:32]
 
 
 def are_settled(stats: Iterable[FileStat], now_ns: int) -> bool:
     """Return whether these files changed so long before `now_ns` that their keys can be trusted."""
     return all(found.changed_ns < now_ns - SETTLED_NS for found in stats)
-
-
-def content_hash(digests: Mapping[str, str]) -> str:
-    """Return the source revision: the hash of all sources, by their paths and contents."""
-    return _hash_of(digests)
 
 
 def digest_file(path: Path) -> str:
@@ -71,16 +65,6 @@ def digest_file(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return MISSING
-
-
-def digest_text(text: str) -> str:
-    """Return the SHA-256 of a text."""
-    return digest_bytes(text.encode("utf-8", "surrogateescape"))
-
-
-def digest_bytes(content: bytes) -> str:
-    """Return the SHA-256 of bytes."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def listing(folder: Path) -> list[str]:
@@ -120,7 +104,3 @@ def _open_regular(path: Path) -> BufferedReader:
         os.close(fd)
         raise OSError(errno.EINVAL, "not a regular file", str(path))
     return os.fdopen(fd, "rb")
-
-
-def _hash_of(values: Mapping[str, str]) -> str:
-    return digest_text("".join(f"{path}\0{value}\n" for path, value in sorted(values.items())))

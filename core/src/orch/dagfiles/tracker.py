@@ -9,14 +9,13 @@ from orch.dagfiles.discover import Found
 from orch.dagfiles.results import ImportProblem, ImportResult
 from orch.dagfiles.sources import (
     LARGEST_SOURCE,
-    MISSING,
     FileStat,
     are_settled,
     combined_key,
-    content_hash,
     digest_file,
     may_declare_dags,
 )
+from orch.domain.sources import MISSING, content_hash
 from orch.store.queries.dag_files import KnownFile
 
 FIRST_RETRY_SECONDS = 60.0

@@ -5,19 +5,23 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from orch.clock import isoformat
+from orch.domain.cron import DstRule
 from orch.domain.dagspec import DagSpec
+from orch.domain.timetables import follows_end
 from orch.store.engine import Tx
-from orch.store.queries import limits, pauses
+from orch.store.queries import bundles, lanes, limits, pauses
+from orch.store.queries.bundles import TakenBundle
 from orch.store.queries.cursors import UNKNOWN
 from orch.store.queries.dag_files import DagLimits, ParsedDag, ParsedFile
 from orch.store.reader import ReadTx
 
 
-def register_files(tx: Tx, files: Sequence[ParsedFile]) -> list[str]:
+def register_files(tx: Tx, files: Sequence[ParsedFile], bundle: TakenBundle | None = None) -> list[str]:
     """Store what was imported; return the ids of the DAGs that are new, changed, back or missing now.
 
     A file with problems keeps its DAGs as they were. A DAG that its file declares no more is missing, unless
-    another file has it. Registering the same again changes nothing.
+    another file has it. Registering the same again changes nothing. With `bundle`, whose contents are stored
+    already, new runs of the DAGs that fit it run it.
     """
     changed: list[str] = []
     for file in files:
@@ -28,6 +32,8 @@ def register_files(tx: Tx, files: Sequence[ParsedFile]) -> list[str]:
         if not file.problems:
             changed += _mark_missing(tx, file.path, keep=file.dag_ids)
         _store_file(tx, file)
+    if bundle is not None:
+        bundles.assign(tx, bundle, {dag_id for file in files if not file.problems for dag_id in file.dag_ids})
     return changed
 
 
@@ -82,18 +88,29 @@ _DAG_COLUMNS = (
 )
 
 
+_HAS_REVISION = """
+EXISTS (SELECT 1 FROM dag_revision v WHERE v.dag_pk = dag.id AND v.dag_version_id = dag.current_version_id
+  AND v.source_rev = dag.source_rev)
+"""
+"""False also for a DAG that a release without stored sources has registered."""
+
+
 def _register_dag(tx: Tx, file: ParsedFile, dag: ParsedDag) -> bool:
     spec = dag.spec
-    rows = tx.rows(f"SELECT id, {_DAG_COLUMNS} FROM dag WHERE dag_id = ?", (spec.dag_id,))
+    rows = tx.rows(f"SELECT id, {_HAS_REVISION}, {_DAG_COLUMNS} FROM dag WHERE dag_id = ?", (spec.dag_id,))
     dag_pk = rows[0][0] if rows else _insert_dag(tx, file, spec)
-    wanted = _dag_values(file, spec, _version(tx, dag_pk, dag))
-    if rows and rows[0][1:] == wanted:
+    version_id = _version(tx, dag_pk, dag)
+    wanted = _dag_values(file, spec, version_id)
+    if rows and rows[0][1:] == (True, *wanted):
         return False
     assignments = ", ".join(f"{column.strip()} = ?" for column in _DAG_COLUMNS.split(","))
     tx.many(f"UPDATE dag SET {assignments}, updated_at = ? WHERE id = ?", [(*wanted, tx.now, dag_pk)])
+    if not rows or (rows[0][1], *rows[0][-2:]) != (True, *wanted[-2:]):
+        _revise(tx, dag_pk, version_id, file)
     default = file.default_limits
     limits.set_size(tx, "dag_tasks", spec.dag_id, spec.max_active_tasks or default.max_active_tasks)
     limits.set_size(tx, "dag_runs", spec.dag_id, spec.max_active_runs or default.max_active_runs)
+    lanes.set_task_limits(tx, dag_pk, spec)
     _set_cursor(tx, dag_pk, spec)
     return True
 
@@ -133,24 +150,62 @@ def _version(tx: Tx, dag_pk: int, dag: ParsedDag) -> int:
     return int(rows[0][0])
 
 
+def _revise(tx: Tx, dag_pk: int, version_id: int, file: ParsedFile) -> None:
+    """Note which sources made this version; new runs get a bundle that is known to have them, if there is one."""
+    tx.many(
+        """
+        INSERT INTO dag_revision (dag_pk, dag_version_id, source_rev, file, sources, created_at)
+        VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (dag_pk, dag_version_id, source_rev) DO NOTHING
+        """,
+        [
+            (
+                dag_pk,
+                version_id,
+                file.content_hash,
+                file.path,
+                json.dumps(dict(file.digests), sort_keys=True),
+                tx.now,
+            )
+        ],
+    )
+    tx.many(
+        """
+        UPDATE dag SET bundle_id = (SELECT v.bundle_id FROM dag_revision v WHERE v.dag_pk = dag.id
+          AND v.dag_version_id = dag.current_version_id AND v.source_rev = dag.source_rev) WHERE id = ?
+        """,
+        [(dag_pk,)],
+    )
+
+
 def _set_cursor(tx: Tx, dag_pk: int, spec: DagSpec) -> None:
     """Have the scheduler compute the next tick when the schedule is new or another one; else leave it alone."""
-    facts = [
-        spec.schedule, spec.timezone, isoformat(spec.start_date), isoformat(spec.end_date), spec.catchup,
-    ]  # fmt: skip
-    schedule_hash = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-    next_tick_at = None if spec.schedule is None else UNKNOWN
+    schedule_hash = _schedule_hash(spec)
+    next_tick_at = None if spec.schedule is None and spec.timetable is None else UNKNOWN
     rows = tx.rows("SELECT schedule_hash FROM schedule_cursor WHERE dag_pk = ?", (dag_pk,))
     if not rows:
         tx.many(
-            "INSERT INTO schedule_cursor (dag_pk, next_tick_at, schedule_hash) VALUES (?, ?, ?)",
-            [(dag_pk, next_tick_at, schedule_hash)],
+            "INSERT INTO schedule_cursor (next_tick_at, schedule_hash, changed_at, follows_end, dag_pk)"
+            " VALUES (?, ?, ?, ?, ?)",
+            [(next_tick_at, schedule_hash, tx.now, follows_end(spec), dag_pk)],
         )
     elif rows[0][0] != schedule_hash:
         tx.many(
-            "UPDATE schedule_cursor SET next_tick_at = ?, schedule_hash = ? WHERE dag_pk = ?",
-            [(next_tick_at, schedule_hash, dag_pk)],
+            "UPDATE schedule_cursor SET next_tick_at = ?, schedule_hash = ?, changed_at = ?, follows_end = ?,"
+            " since_tick_at = NULL WHERE dag_pk = ?",
+            [(next_tick_at, schedule_hash, tx.now, follows_end(spec), dag_pk)],
         )
+
+
+def _schedule_hash(spec: DagSpec) -> str:
+    """Return a hash of all that decides when runs are due; words for people and the jitter play no part."""
+    facts: list[object] = [
+        spec.schedule if spec.timetable is None else None, spec.timezone, isoformat(spec.start_date),
+        isoformat(spec.end_date), spec.catchup,
+    ]  # fmt: skip
+    if spec.timetable is not None or spec.dst != DstRule.VIXIE:
+        # Left out otherwise: schedules that were stored before there were these keep their hash.
+        facts += [spec.dst, spec.timetable and [spec.timetable.kind, dict(spec.timetable.arguments)]]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _replace_problems(tx: Tx, file: ParsedFile) -> None:
