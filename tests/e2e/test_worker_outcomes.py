@@ -167,9 +167,9 @@ def test_the_file_is_imported_once_for_many_tasks(worker: Harness) -> None:
     assert worker.next_signal() == f"changed {changed}"
 
 
-def test_each_task_has_a_process_of_its_own(worker: Harness) -> None:
+def test_each_forked_task_has_a_process_of_its_own(worker: Harness) -> None:
     worker.write_dag("@task\ndef who():\n    return [os.getpid(), os.getsid(0), os.getpgid(0)]\nwho()")
-    answers = [worker.run("who")["xcoms"][0][1] for _ in range(3)]
+    answers = [worker.run("who", isolation="fork")["xcoms"][0][1] for _ in range(3)]
     assert len(set(answers)) == 3
     assert all(len(set(answer.strip("[]").split(","))) == 1 for answer in answers)
 
@@ -181,7 +181,7 @@ def test_an_import_that_starts_threads_gets_fresh_interpreters(worker: Harness) 
         @task
         def threads():
             print("from a fresh interpreter")
-            return [threading.active_count(), "--task" in sys.orig_argv]
+            return [threading.active_count(), "--tray" in sys.orig_argv]
         threads()
         """
     )
@@ -221,7 +221,7 @@ def test_a_task_has_an_empty_stdin_its_pipes_and_its_channel(worker: Harness) ->
         look()
         """
     )
-    found = '["",["/dev/null","pipe","pipe"],["socket"]]'
+    found = '["",["/dev/null","pipe","pipe"],["socket","socket"]]'
     assert worker.run("look")["xcoms"] == [["return_value", found]]
 
 

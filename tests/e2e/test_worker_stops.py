@@ -35,20 +35,21 @@ waits(), deaf(), short()
 class Start:
     """Starts workers that end with the test."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, isolation: str) -> None:
         self.folder = folder
+        self.isolation = isolation
         self.started: list[Harness] = []
 
     def __call__(self, body: str = TASKS, **options: Any) -> Harness:
-        worker = Harness(self.folder, **options)
+        worker = Harness(self.folder, isolation=self.isolation, **options)
         self.started.append(worker)
         worker.write_dag(body)
         return worker
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
-    start = Start(tmp_path)
+@pytest.fixture(params=["reuse", "fork"])
+def start(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
+    start = Start(tmp_path, request.param)
     yield start
     for worker in start.started:
         worker.close()

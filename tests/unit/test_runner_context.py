@@ -35,7 +35,7 @@ def context(logical_date: datetime | None = AT) -> Context:
         dag_file="/dags/x.py",
         dags_folder="/dags",
     )
-    return build_context(command, operator, TaskInstance(command, Silent(), ["work"]))
+    return build_context(command, operator, TaskInstance(command, Silent(), lambda: ["work"]))
 
 
 def call(function: Any, *args: Any, **kwargs: Any) -> Any:

@@ -57,13 +57,26 @@ class Recording:
     def xcom(self, run_pk: int, task_id: str, key: str, map_index: int = -1) -> str | None:
         return None
 
+    def bundle_files(self, bundle: str) -> dict[str, str] | None:
+        return None
+
+    def blobs(self, hashes: Sequence[str]) -> dict[str, bytes]:
+        return {}
+
+    def bundles_in_use(self) -> set[str]:
+        return set()
+
     def scheduler_addresses(self) -> list[str]:
         return []
 
 
 def ledger_on(execution: Recording, tmp_path: Path) -> Ledger:
     options = WorkerOptions(
-        executors=("LocalExecutor",), dags_folder=tmp_path, logs_folder=tmp_path, parallelism=1
+        executors=("LocalExecutor",),
+        dags_folder=tmp_path,
+        bundles_folder=tmp_path,
+        logs_folder=tmp_path,
+        parallelism=1,
     )
     return Ledger(execution, "worker-test", options)
 

@@ -52,12 +52,12 @@ class TaskCommand:
 
     def to_json(self) -> str:
         """Return the command as one line of JSON."""
-        body = {f.name: getattr(self, f.name) for f in fields(self)}
+        body = {name: getattr(self, name) for name in _NAMES}
         for name in _MOMENTS:
             body[name] = isoformat(body[name])
         body["conf"] = dict(self.conf)
         body["format"] = COMMAND_FORMAT
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        return _encode(body)
 
     @classmethod
     def from_json(cls, text: str) -> "TaskCommand":
@@ -65,9 +65,13 @@ class TaskCommand:
         body = json.loads(text)
         if body.get("format", COMMAND_FORMAT) > COMMAND_FORMAT:
             raise BadInput("the task command was written by a newer release of orch; upgrade this worker")
-        values = {f.name: body[f.name] for f in fields(cls) if f.name in body}
+        values = {name: body[name] for name in _NAMES if name in body}
         for name in _MOMENTS:
             if values.get(name) is not None:
                 values[name] = datetime.fromisoformat(values[name])
         values["inputs"] = tuple(tuple(item) for item in values.get("inputs", ()))
         return cls(**values)
+
+
+_NAMES = tuple(field.name for field in fields(TaskCommand))
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode

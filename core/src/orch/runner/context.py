@@ -1,10 +1,11 @@
 """The context: what user code can ask about the attempt that it is part of."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from orch.authoring.operator import BaseOperator
@@ -48,7 +49,10 @@ class DagRun:
 class TaskInstance:
     """The task instance that is running, as user code sees it."""
 
-    def __init__(self, command: TaskCommand, channel: Channel, known_task_ids: Iterable[str]) -> None:
+    def __init__(
+        self, command: TaskCommand, channel: Channel, known_task_ids: Callable[[], Iterable[str]]
+    ) -> None:
+        """`known_task_ids` is called when another task's value is asked for: a DAG may have very many."""
         self.dag_id = command.dag_id
         self.run_id = command.run_id
         self.task_id = command.task_id
@@ -58,7 +62,7 @@ class TaskInstance:
         self.fence = Fence(command.epoch, command.nonce)
         self._max_bytes = command.xcom_max_bytes
         self._channel = channel
-        self._known_task_ids = set(known_task_ids)
+        self._find_task_ids = known_task_ids
         self._read: dict[tuple[str, str, int], str | None] = {
             (task_id, key, map_index): value
             for task_id, key, map_index, value in command.inputs
@@ -67,6 +71,10 @@ class TaskInstance:
             )  # then one question for each, when it is needed
         }
         self._pushed: dict[str, str] = {}
+
+    @cached_property
+    def _known_task_ids(self) -> frozenset[str]:
+        return frozenset(self._find_task_ids())
 
     def xcom_push(self, key: str, value: Any) -> None:
         """Hand a value to other tasks of the run; they can see it once this try has ended.

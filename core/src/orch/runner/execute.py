@@ -3,9 +3,10 @@
 import contextlib
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from orch.authoring.inputs import resolve_inputs
@@ -30,13 +31,18 @@ def run_attempt(
     channel: Channel,
     failpoints: Failpoints,
     clock: Clock = system_clock,
+    *,
+    ready: Callable[[BaseOperator], None] | None = None,
+    passing: tuple[type[BaseException], ...] = (),
 ) -> Outcome:
     """Run the user code of one attempt and return how it ended; never raises because of user code.
 
     `operator` is the task as its DAG file defines it, and stays as it is. In the main thread, the execution
-    timeout and SIGTERM interrupt user code; both call `on_kill`.
+    timeout and SIGTERM interrupt user code; both call `on_kill`. `ready` is given the copy whose `execute` comes
+    next, for a caller that may have to call `on_kill` from another thread. Errors of the types `passing` are not
+    taken for the end of the attempt and reach the caller.
     """
-    attempt = _Attempt(command, operator, channel, failpoints, clock)
+    attempt = _Attempt(command, operator, channel, failpoints, clock, ready, passing)
     outcome = attempt.run()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):  # user code may have closed it
@@ -72,11 +78,15 @@ class _Attempt:
         channel: Channel,
         failpoints: Failpoints,
         clock: Clock,
+        ready: Callable[[BaseOperator], None] | None,
+        passing: tuple[type[BaseException], ...],
     ) -> None:
         self.command = command
         self.task = operator
+        self.ready = ready
+        self.passing = passing
         self.failpoints = failpoints
-        self.ti = TaskInstance(command, channel, _task_ids(operator))
+        self.ti = TaskInstance(command, channel, partial(_task_ids, operator))
         self.stamps = _Stamps(clock)
 
     def run(self) -> Outcome:
@@ -93,6 +103,8 @@ class _Attempt:
     def _guarded(self) -> Outcome:
         try:
             return self._success(self._user_code())
+        except self.passing:
+            raise
         except Skip as skip:
             return self._outcome("skipped", error=line(str(skip)), reason="skipped_by_task")
         except Fail as error:
@@ -109,6 +121,8 @@ class _Attempt:
 
     def _user_code(self) -> Any:
         self.task = resolve_inputs(self.task, self._value_of)
+        if self.ready is not None:
+            self.ready(self.task)
         context = build_context(self.command, self.task, self.ti)
         self.failpoints.hit("task.before_user_code")
         with running_in(context), self.stamps.around():

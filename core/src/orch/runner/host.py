@@ -28,9 +28,11 @@ from orch.processes import (
     outlive_parent,
 )
 from orch.runner.command import TaskCommand
-from orch.runner.host_task import NO_RESULT, FindOperator, prepare_output, serve_task
+from orch.runner.host_task import NO_RESULT, FindOperator, serve_task
 from orch.runner.host_wire import Frame, Wire, WireClosed
 from orch.runner.loading import find_task, load_dags
+from orch.runner.reset.streams import prepare_output
+from orch.runner.tray import TrayReader
 
 LAST_SECONDS = 5.0
 """How long a host waits for the end of all that its tasks have started."""
@@ -73,18 +75,19 @@ class Host:
     def _handle(self, frame: Frame) -> None:
         key = int(frame.head["key"])
         if frame.op == "spawn":
-            self._control.send(self._spawned(key, frame.fds[0]))
+            self._control.send(self._spawned(key, frame.fds))
         elif frame.op == "kill" and key in self._pids:
             _signal_group(self._pids[key], int(frame.head["signal"]))
             self._control.send(Frame({"op": "signalled", "key": key}))
 
-    def _spawned(self, key: int, channel_fd: int) -> Frame:
+    def _spawned(self, key: int, fds: Sequence[int]) -> Frame:
         try:
-            self._pids[key] = self._spawn(channel_fd)
+            self._pids[key] = self._spawn(*fds)
         except OSError as error:  # no more processes or memory for now
             return Frame({"op": "not_spawned", "key": key, "error": str(error)})
         finally:
-            os.close(channel_fd)
+            for fd in fds:
+                os.close(fd)
         return Frame({"op": "spawned", "key": key, "pid": self._pids[key]})
 
     def _reap(self) -> None:
@@ -118,53 +121,65 @@ class Spawner:
         """Close these in each fork. All else that is open was opened by the DAG file, and its objects rely on it."""
         self._not_for_children = (pipe, selector)
 
-    def __call__(self, channel_fd: int) -> int:
-        """Return the process id of a new task process that serves this channel."""
-        return self._exec(channel_fd) if threading.active_count() > 1 else self._fork(channel_fd)
+    def __call__(self, channel_fd: int, tray_fd: int) -> int:
+        """Return the process id of a new task process that serves this channel and takes from this tray."""
+        make = self._exec if threading.active_count() > 1 else self._fork
+        return make(channel_fd, tray_fd)
 
-    def _fork(self, channel_fd: int) -> int:
+    def _fork(self, channel_fd: int, tray_fd: int) -> int:
         host = os.getpid()
         held_back = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT))
         try:
             pid = os.fork()
             if pid == 0:
-                self._be_task(channel_fd, host)
+                self._be_task(channel_fd, tray_fd, host)
             return pid
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, held_back)
 
-    def _be_task(self, channel_fd: int, host: int) -> NoReturn:
+    def _be_task(self, channel_fd: int, tray_fd: int, host: int) -> NoReturn:
         try:
             self._control.close()
             for item in self._not_for_children or ():
                 item.close()
-            serve_task(Wire(socket.socket(fileno=channel_fd)), host, self._find, self._failpoints)
+            channel, tray = Wire(socket.socket(fileno=channel_fd)), TrayReader(tray_fd)
+            serve_task(channel, tray, host, self._find, self._failpoints)
         finally:
             os._exit(NO_RESULT)  # whatever happens, this process must never go on as a second host
 
-    def _exec(self, channel_fd: int) -> int:
-        os.set_inheritable(channel_fd, True)
+    def _exec(self, channel_fd: int, tray_fd: int) -> int:
+        for fd in (channel_fd, tray_fd):
+            os.set_inheritable(fd, True)
         own = self._arguments
-        command = host_command(channel_fd, os.getpid(), own.dag_file, own.dags_folder)
-        return os.posix_spawn(sys.executable, [*command, "--task"], os.environ)
+        command = host_command(channel_fd, os.getpid(), own.dag_file, own.dags_folder, own.layout)
+        return os.posix_spawn(sys.executable, [*command, "--tray", str(tray_fd)], os.environ)
 
 
-def host_command(fd: int, parent: int, dag_file: str, dags_folder: str) -> list[str]:
-    """Return the command line of a host whose control socket is `fd`; `-P` keeps the working folder off its path."""
+def host_command(
+    fd: int, parent: int, dag_file: str, dags_folder: str, layout: str | None = None
+) -> list[str]:
+    """Return the command line of a host whose control socket is `fd`; `-P` keeps the working folder off its path.
+
+    With `layout` it reads all files in that copy of the dags folder.
+    """
     places = ["--dag-file", dag_file, "--dags-folder", dags_folder]
+    if layout is not None:
+        places += ["--layout", layout]
     return [sys.executable, "-P", "-m", "orch.runner.host", "--fd", str(fd), "--parent", str(parent), *places]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Import the DAG file and serve; with `--task` be one task process instead. Return the exit code."""
+    """Import the DAG file and serve; with `--tray` be one task process instead. Return the exit code."""
     arguments = _parse(argv)
     die_with_parent(arguments.parent)
     faulthandler.enable()
     prepare_output()
     os.set_inheritable(arguments.fd, False)
     wire = Wire(socket.socket(fileno=arguments.fd))
-    if arguments.task:
-        serve_task(wire, arguments.parent, _finder_or_reason(arguments), Failpoints.from_environment())
+    if arguments.tray is not None:
+        os.set_inheritable(arguments.tray, False)
+        tray = TrayReader(arguments.tray)
+        serve_task(wire, tray, arguments.parent, _finder_or_reason(arguments), Failpoints.from_environment())
     return _serve(arguments, wire)
 
 
@@ -205,7 +220,8 @@ def _serve(arguments: argparse.Namespace, control: Wire) -> int:
 
 
 def _finder(arguments: argparse.Namespace) -> FindOperator:
-    return partial(find_task, load_dags(arguments.dag_file, arguments.dags_folder))
+    dags = load_dags(arguments.dag_file, arguments.dags_folder, arguments.layout)
+    return partial(find_task, dags, is_stored=arguments.layout is not None)
 
 
 def _finder_or_reason(arguments: argparse.Namespace) -> FindOperator:
@@ -226,7 +242,8 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--parent", type=int, required=True)
     parser.add_argument("--dag-file", required=True)
     parser.add_argument("--dags-folder", required=True)
-    parser.add_argument("--task", action="store_true")
+    parser.add_argument("--layout")
+    parser.add_argument("--tray", type=int)
     return parser.parse_args(argv)
 
 

@@ -6,19 +6,21 @@ A frame is two lengths (4 bytes each, big endian), a JSON object and a text; ope
 |---|---|---|
 | host → supervisor | `ready` | `threads`: Python threads that the import has left running |
 | | `import_failed` | text: the traceback; the host then ends |
-| supervisor → host | `spawn` | `key`; 1 descriptor: the task process's end of its channel |
+| supervisor → host | `spawn` | `key`; 2 descriptors: the task process's ends of its channel and its tray |
 | | `kill` | `key`, `signal`: for the whole process group |
 | host → supervisor | `spawned` | `key`, `pid` |
 | | `not_spawned` | `key`, `error`: the system has no room for a process now |
 | | `signalled` | `key`: the answer to `kill` |
 | | `exited` | `key`, `status`: exit code, or minus the signal |
-| supervisor → task process | `start` | 2 descriptors: stdout and stderr; text: a task command |
-| task process → supervisor | `xcom_get` | `id`, `task_id`, `key`, `map_index` |
+| supervisor → tray | `start` | `nonce`, `keep`, `growth`; 2 descriptors: stdout, stderr; text: a task command |
+| | | a long command comes in a third descriptor instead |
+| task process → supervisor | `xcom_get` | `nonce`, `id`, `task_id`, `key`, `map_index` |
 | supervisor → task process | `answer` | `id` of the question, `found`; text: the value, when there is one |
-| task process → supervisor | `outcome` | text: an outcome |
+| task process → supervisor | `outcome` | `nonce`; `ends`: why it takes no other start, or null; text: an outcome |
 
-A task process may be spawned long before it gets its `start`. Today it ends after one outcome; one that is kept
-would wait for the next `start` on the same channel. The end of the stream means: your peer is gone, end too.
+A task process may be spawned long before it gets its `start`, and takes one after the other while `keep` says so and
+it stays clean (`orch.runner.tray`). It says the outcome of one before it takes the next, and every frame carries the
+nonce of the attempt it is about. The end of the stream means: your peer is gone, end too.
 """
 
 import array
@@ -38,6 +40,7 @@ MAX_TEXT_BYTES = MAX_FRAME_BYTES - 64 * 1024
 """A text of this size fits a frame, whatever the head of the frame says."""
 
 MAX_FDS = 4
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 _LENGTHS = struct.Struct("!II")
 _CHUNK = 64 * 1024
 _FD_SPACE = socket.CMSG_SPACE(MAX_FDS * array.array("i").itemsize)
@@ -68,7 +71,7 @@ class Frame:
 
     def encode(self) -> bytes:
         """Return the bytes that travel."""
-        head = json.dumps({**self.head, "fds": len(self.fds)}, separators=(",", ":")).encode()
+        head = _encode({**self.head, "fds": len(self.fds)}).encode()
         text = self.text.encode("utf-8", "surrogatepass")
         return _LENGTHS.pack(len(head), len(text)) + head + text
 
@@ -158,7 +161,7 @@ class Wire:
 
     def _read(self, flags: int) -> None:
         try:
-            data, fds = _receive(self._socket, flags)
+            data, fds = receive_with_fds(self._socket, flags)
         except BlockingIOError:
             raise
         except OSError as error:
@@ -181,15 +184,27 @@ class Wire:
             head = bytes(self._received[start : start + head_length])
             text = bytes(self._received[start + head_length : end])
             del self._received[:end]
-            yield self._decode(head, text)
+            yield _decode(head, text, self._received_fds)
 
-    def _decode(self, head: bytes, text: bytes) -> Frame:
-        try:
-            body = json.loads(head)
-            fds = tuple(self._received_fds.popleft() for _ in range(body.pop("fds", 0)))
-            return Frame(body, text.decode("utf-8", "surrogatepass"), fds)
-        except (ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
-            raise WireError(f"not a frame: {error}") from None
+
+def decode_frame(message: bytes, fds: Iterable[int]) -> Frame:
+    """Return the frame that a whole message is; WireError when it is none."""
+    if len(message) < _LENGTHS.size:
+        raise WireError("not a frame: too short")
+    head_length, text_length = _LENGTHS.unpack_from(message)
+    start, middle = _LENGTHS.size, _LENGTHS.size + head_length
+    if len(message) != middle + text_length:
+        raise WireError("not a frame: of another length than it says")
+    return _decode(message[start:middle], message[middle:], deque(fds))
+
+
+def _decode(head: bytes, text: bytes, waiting_fds: deque[int]) -> Frame:
+    try:
+        body = json.loads(head)
+        fds = tuple(waiting_fds.popleft() for _ in range(body.pop("fds", 0)))
+        return Frame(body, text.decode("utf-8", "surrogatepass"), fds)
+    except (ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise WireError(f"not a frame: {error}") from None
 
 
 def _close_all(fds: Iterable[int]) -> None:
@@ -197,11 +212,11 @@ def _close_all(fds: Iterable[int]) -> None:
         os.close(fd)
 
 
-def _receive(sock: socket.socket, flags: int) -> tuple[bytes, list[int]]:
-    """Like socket.recv_fds, but the descriptors are closed on exec."""
+def receive_with_fds(sock: socket.socket, flags: int, most: int = _CHUNK) -> tuple[bytes, list[int]]:
+    """Like socket.recv_fds, but the descriptors are closed on exec, and the flags count."""
     fds = array.array("i")
     cloexec = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
-    data, ancillary, _, _ = sock.recvmsg(_CHUNK, _FD_SPACE, flags | cloexec)
+    data, ancillary, _, _ = sock.recvmsg(most, _FD_SPACE, flags | cloexec)
     for level, kind, content in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             fds.frombytes(content[: len(content) - len(content) % fds.itemsize])

@@ -38,10 +38,10 @@ class Outcome:
 
     def to_json(self) -> str:
         """Return the outcome as one line of JSON."""
-        body = {f.name: getattr(self, f.name) for f in fields(self)}
+        body = {name: getattr(self, name) for name in _NAMES}
         body["started_at"], body["ended_at"] = isoformat(self.started_at), isoformat(self.ended_at)
         body["format"] = OUTCOME_FORMAT
-        return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+        return _encode(body)
 
     @classmethod
     def from_json(cls, text: str) -> "Outcome":
@@ -66,6 +66,10 @@ class Outcome:
             reason=_text_or_none(body, "reason"),
             xcoms=_xcoms(body.get("xcoms", [])),
         )
+
+
+_NAMES = tuple(field.name for field in fields(Outcome))
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """One attempt as its worker sees it: from the claim to the one outcome that is reported."""
 
+import math
+import os
 import signal
 from dataclasses import replace
 from enum import Enum
@@ -15,6 +17,9 @@ from orch.worker.host_process import HostProcess
 from orch.worker.logs import AttemptLog
 from orch.worker.options import WorkerOptions
 from orch.worker.task_process import TaskProcess
+
+MOST_RETURNS = 100
+"""Processes that an attempt waits for in vain until it is handed back."""
 
 
 class Fate(Enum):
@@ -62,8 +67,10 @@ class Attempt:
         self.process: TaskProcess | None = None
         self.has_ended = False
         """True once the desk has been told."""
+        self.nonce = claimed.nonce
+        self.is_reusable = (claimed.spec.isolation or options.isolation) == "reuse"
+        """True when it may share a task process with attempts before and after it."""
         self._host: HostProcess | None = None
-        self._command = task_command(claimed, options).to_json()
         self._log = log
         self._options = options
         self._desk = desk
@@ -73,6 +80,7 @@ class Attempt:
         self._timeout_at: float | None = None
         self._kill_at: float | None = None
         self._give_up_at: float | None = None
+        self._returns = 0
 
     @property
     def is_revoked(self) -> bool:
@@ -84,25 +92,33 @@ class Attempt:
     def run_on(self, host: HostProcess) -> None:
         """Run it on a host."""
         self._host = host
-        size = len(self._command.encode("utf-8", "surrogatepass"))
-        if size > MAX_TEXT_BYTES:
-            error = f"its command has {size:,} bytes, most of them the run's conf; hand over a path or an id there"
-            self._end(replace(self._failed(error, "xcom_refused"), retryable=False), None)
-        else:
-            host.run(self)
+        if self.claimed.inputs or self.claimed.conf:
+            size = len(self.command().encode("utf-8", "surrogatepass"))
+            if size > MAX_TEXT_BYTES:
+                error = f"its command has {size:,} bytes, most of them the run's conf; hand over a path or an id there"
+                self._end(replace(self._failed(error, "xcom_refused"), retryable=False), None)
+                return
+        host.run(self)
 
     def command(self) -> str:
-        """Return the JSON of its task command."""
-        return self._command
+        """Return the JSON of its task command, which may be megabytes."""
+        return task_command(self.claimed, self._options).to_json()
 
     def on_begin(self, process: TaskProcess) -> None:
         """Remember who runs it, and since when."""
         self.process = process
-        self._command = ""  # up to megabytes, which the process has now
         self._started_at = system_clock()
         if (limit := self.claimed.spec.execution_timeout_seconds) is not None:
             # The task process ends it itself; this is for one that is stopped, stuck in C code, or deaf.
             self._timeout_at = monotonic() + limit + self._options.kill_grace_seconds
+
+    def on_returned(self) -> None:
+        """Wait for another process; after many in vain, let another worker, or another time, try."""
+        self.process = None
+        self._timeout_at = None
+        self._returns += 1
+        if self._returns > MOST_RETURNS:
+            self.interrupt()
 
     # What its process does
 
@@ -117,16 +133,23 @@ class Attempt:
         else:
             self.on_nonsense("not a question for an XCom")
 
-    def on_outcome(self, text: str) -> None:
-        """End with it."""
+    def on_outcome(self, text: str, *, ends: bool) -> bool:
+        """End with it; the process is free for others unless it ends."""
         if self._fate is Fate.BROKEN:
-            return
+            return False
         try:
             outcome = Outcome.from_json(text)
         except BadInput as error:
             self.on_nonsense(str(error))
-        else:
-            self._end(outcome, None)
+            return False
+        if self._host is not None:
+            self._host.note_pace(
+                math.inf if ends else (outcome.ended_at - outcome.started_at).total_seconds()
+            )
+        self._end(outcome, None)
+        if not ends:
+            self.process = self._timeout_at = self._kill_at = self._give_up_at = None
+        return True
 
     def on_nonsense(self, error: str) -> None:
         """Kill it: user code has written to the channel."""
@@ -155,11 +178,14 @@ class Attempt:
 
     # Orders
 
-    def revoke(self) -> None:
-        """Kill it; what it says from now on does not count. The second time nothing happens."""
+    def revoke(self, why: str = "") -> None:
+        """Kill it; what it says from now on does not count. The second time nothing happens.
+
+        `why` is for its log.
+        """
         if self.is_revoked:
             return
-        self._set_fate(Fate.REVOKED, "")
+        self._set_fate(Fate.REVOKED, why)
         if not self._withdraw():
             self._terminate()
 
@@ -174,8 +200,9 @@ class Attempt:
 
     def withdraw(self) -> None:
         """Hand it back when it has not begun; let it go on otherwise."""
-        if self.process is None:
-            self.interrupt()
+        if self.process is None and self._host is not None and self._host.withdraw(self):
+            self._set_fate(Fate.INTERRUPTED, "")
+            self._end(self._failed("it had not begun", None), None)
 
     def check(self, now: float) -> None:
         """Do what is due: end what runs too long, kill what did not end."""
@@ -208,7 +235,8 @@ class Attempt:
 
     def _terminate(self) -> None:
         self._signal(signal.SIGTERM)
-        self._kill_at = monotonic() + self._options.kill_grace_seconds
+        if self.process is not None:  # else it has just ended by itself
+            self._kill_at = monotonic() + self._options.kill_grace_seconds
 
     def _kill(self) -> None:
         self._kill_at = None
@@ -221,6 +249,7 @@ class Attempt:
         if self.process is None or self._host is None:
             return
         if self.process.was_signalled:
+            self.process.abandon()
             self.on_end(f"no end within {self._options.kill_grace_seconds:g} s of SIGKILL")
         else:
             self._host.destroy()
@@ -236,10 +265,10 @@ class Attempt:
             return
         self.has_ended = True
         if self.process is not None:
-            self.process.drain()
-            self.process.close_pipes()
             self._timeout_at, self._kill_at = None, monotonic() + self._options.kill_grace_seconds
         if self._fate is Fate.REVOKED:
+            if self._why:
+                self._log.note(self._why)
             self._log.close("revoked")
             self._desk.drop()
         elif self._fate is Fate.INTERRUPTED and outcome.kind != "success":
@@ -255,6 +284,7 @@ class Attempt:
             self._report(outcome, exit_words)
 
     def _report(self, outcome: Outcome, exit_words: str | None) -> None:
+        outcome = self._as_authored(outcome)
         if outcome.kind == "failed":
             self._log.note(outcome.traceback or outcome.error or "failed")
         self._log.close(outcome.kind)
@@ -263,6 +293,19 @@ class Attempt:
         self._desk.report(
             AttemptReport(mine.ti_id, mine.epoch, mine.nonce, stored, exit_words, str(self._log.name))
         )
+
+    def _as_authored(self, outcome: Outcome) -> Outcome:
+        """Return the outcome with the author's files in its texts, where a layout of them was run."""
+        if self.claimed.bundle is None or outcome.kind == "success":
+            return outcome
+        layout = self._options.bundles_folder / self.claimed.bundle
+        for folder in dict.fromkeys((str(layout), str(layout.resolve()))):
+            error, trace = (
+                text and text.replace(folder, str(self._options.dags_folder))
+                for text in (outcome.error, outcome.traceback)
+            )
+            outcome = replace(outcome, error=error, traceback=trace)
+        return outcome
 
     def _lost(self, words: str) -> Outcome:
         if self._fate is Fate.BROKEN:
@@ -300,7 +343,7 @@ def task_command(claimed: Claimed, options: WorkerOptions) -> TaskCommand:
         data_interval_end=claimed.data_interval_end,
         run_after=claimed.run_after,
         conf=claimed.conf,
-        dag_file=str(options.dags_folder / claimed.dag_file),
+        dag_file=os.path.join(options.dags_folder, claimed.dag_file),  # noqa: PTH118  # a tenth of Path's cost
         dags_folder=str(options.dags_folder),
         inputs=claimed.inputs,
         inputs_left_out=claimed.inputs_left_out,

@@ -46,6 +46,18 @@ class ExecutionApi(Protocol):
         """Return a value as JSON text."""
         ...
 
+    def bundle_files(self, bundle: str) -> dict[str, str] | None:
+        """Return path -> content hash (or alias) of a stored state of the dags folder."""
+        ...
+
+    def blobs(self, hashes: Sequence[str]) -> dict[str, bytes]:
+        """Return stored contents by their hashes."""
+        ...
+
+    def bundles_in_use(self) -> set[str]:
+        """Return the bundles that must stay laid out."""
+        ...
+
     def scheduler_addresses(self) -> list[str]:
         """Return where schedulers listen for hints."""
         ...

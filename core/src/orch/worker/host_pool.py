@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping
 
+from orch.worker.bundles import Bundles
+from orch.worker.crew import Turnover
 from orch.worker.host_process import HostKey, HostProcess, stat_of
 from orch.worker.reactor import Reactor
+from orch.worker.seats import SHORT_SECONDS, Seats
 
 WARM = 8
 """Idle hosts beyond this number are ended, the one used longest ago first."""
@@ -15,10 +18,20 @@ class HostPool:
     """All hosts of a worker."""
 
     def __init__(
-        self, reactor: Reactor, environ: Mapping[str, str], *, import_timeout_seconds: float
+        self,
+        reactor: Reactor,
+        environ: Mapping[str, str],
+        bundles: Bundles,
+        seats: Seats,
+        turnover: Turnover,
+        *,
+        import_timeout_seconds: float,
     ) -> None:
         self._reactor = reactor
         self._environ = environ
+        self._bundles = bundles
+        self._seats = seats
+        self._turnover = turnover
         self._import_timeout_seconds = import_timeout_seconds
         self._serving: dict[HostKey, HostProcess] = {}
         self._retired: list[HostProcess] = []
@@ -28,17 +41,26 @@ class HostPool:
         """True once a host has died unasked; whoever cleans up after it sets it back."""
 
     def host_for(self, key: HostKey) -> HostProcess:
-        """Return the host for a state of a DAG file, a new one when the file has changed; OSError without room."""
+        """Return the host for a state of a DAG file, a new one when the file has changed.
+
+        A new one of a stored state imports from its layout, which is whole then. Raises OSError without room, and
+        what laying it out raises.
+        """
         host = self._serving.get(key)
-        if host is not None and stat_of(key.dag_file) in (host.stat, None):
+        found = stat_of(key.loaded_file)
+        if host is not None and (found == host.stat or (found is None and key.layout is None)):
             return host
         if host is not None:
             self._retired.append(self._serving.pop(key))
+        if key.layout is not None:
+            self._bundles.lay_out(key.layout.name)
         self._shrink(WARM - 1)
         host = HostProcess(
             key,
             self._environ,
             self._reactor,
+            self._seats,
+            self._turnover,
             import_timeout_seconds=self._import_timeout_seconds,
             on_gone=self._gone,
         )
@@ -47,8 +69,9 @@ class HostPool:
 
     def check(self, now: float) -> None:
         """End imports that take too long, retired hosts that have become idle, and those idle for long."""
-        for host in list(self._serving.values()):
+        for host in self._all():
             host.check(now)
+        for host in list(self._serving.values()):
             if host.is_idle and now - host.used_at > IDLE_SECONDS:
                 self._dismiss(self._serving.pop(host.key))
         for host in [host for host in self._retired if host.is_idle]:
@@ -57,8 +80,19 @@ class HostPool:
         self._ending = [host for host in self._ending if not host.has_ended()]
 
     def next_check(self) -> float | None:
-        """Return when the next import has taken too long; None when nothing is being imported."""
-        return min((host.import_until for host in self._all() if host.import_until), default=None)
+        """Return when `check` has something to do at a given time; None when no host has."""
+        imports = [host.import_until for host in self._all() if host.import_until]
+        return min([*imports, *filter(None, (host.crew.next_check() for host in self._all()))], default=None)
+
+    def hand_out(self) -> None:
+        """Give what waits to task processes that have become free."""
+        for host in self._all():
+            if host.crew.has_waiting:
+                host.crew.hand_out()
+
+    def long_running(self, now: float) -> int:
+        """Return how many task processes have been at one attempt for longer than a short task takes."""
+        return sum(span > SHORT_SECONDS for host in self._all() for span in host.crew.busy_for(now))
 
     def pids(self) -> set[int]:
         """Return the process ids of all hosts."""

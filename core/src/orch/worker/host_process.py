@@ -1,6 +1,5 @@
 """A host as its worker sees it: started by exec, importing one DAG file, then a maker of task processes."""
 
-import itertools
 import os
 import signal
 import socket
@@ -9,37 +8,19 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from orch.clock import monotonic
 from orch.processes import describe_exit
 from orch.runner.host import host_command
 from orch.runner.host_wire import Frame, Wire, WireClosed, WireError
+from orch.worker.crew import Crew, Runnable, Turnover
 from orch.worker.reactor import Reactor
-from orch.worker.task_process import Listener, TaskProcess
+from orch.worker.seats import Seats
+from orch.worker.task_process import TaskProcess
 
-SPARE = 1
-"""Task processes that a host keeps forked ahead, so that the fork is off the way of the next attempt."""
 LAST_WAIT_SECONDS = 1.0
 OWN_END_SECONDS = 0.2
 """How long a host that has closed its control socket gets to be seen dead before it is killed."""
-
-
-class Runnable(Listener, Protocol):
-    """What a host runs: an attempt."""
-
-    def command(self) -> str:
-        """Return the JSON of its task command."""
-        ...
-
-    def on_begin(self, process: TaskProcess) -> None:
-        """A task process has been given the command."""
-
-    def on_lost(self, words: str) -> None:
-        """The host has ended under it, before it began or after."""
-
-    def on_import_failed(self, error: str, traceback: str | None) -> None:
-        """It cannot begin, because its DAG file cannot be imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +30,15 @@ class HostKey:
     dag_file: Path
     dags_folder: Path
     source_rev: str
+    layout: Path | None = None
+    """Where the stored state of the dags folder is laid out; None means the files as they are."""
+
+    @property
+    def loaded_file(self) -> Path:
+        """The file that is imported."""
+        if self.layout is None:
+            return self.dag_file
+        return self.layout / self.dag_file.relative_to(self.dags_folder)
 
 
 class HostProcess:
@@ -59,20 +49,21 @@ class HostProcess:
         key: HostKey,
         environ: Mapping[str, str],
         reactor: Reactor,
+        seats: Seats,
+        turnover: Turnover,
         *,
         import_timeout_seconds: float,
         on_gone: Callable[["HostProcess"], None],
     ) -> None:
         self.key = key
-        self.stat = stat_of(key.dag_file)
+        self.stat = stat_of(key.loaded_file)
         self.used_at = monotonic()
+        self._seats = seats
+        self.crew = Crew(reactor, seats, turnover, ask_for=self._ask_for, kill=self._kill_task)
         self._reactor = reactor
         self._on_gone = on_gone
         self._import_timeout_seconds = import_timeout_seconds
         self._import_until: float | None = self.used_at + import_timeout_seconds
-        self._waiting: list[Runnable] = []
-        self._tasks: dict[int, TaskProcess] = {}
-        self._numbers = itertools.count(1)
         self._gone = False
         self._was_killed = False
         """True when it lived until this worker killed it."""
@@ -89,8 +80,8 @@ class HostProcess:
 
     @property
     def is_idle(self) -> bool:
-        """True while it has nothing to do: all its task processes are spare."""
-        return not self._waiting and not any(task.listener for task in self._tasks.values())
+        """True while it has nothing to do: all its task processes are idle."""
+        return self.crew.is_idle
 
     @property
     def import_until(self) -> float | None:
@@ -98,24 +89,26 @@ class HostProcess:
         return self._import_until
 
     def run(self, attempt: Runnable) -> None:
-        """Run the attempt as soon as the import is done."""
+        """Run the attempt as soon as the import is done and a task process has time."""
         self.used_at = monotonic()
-        if self._import_until is not None:
-            self._waiting.append(attempt)
-        else:
-            self._begin(attempt)
-            self._keep_spare()
+        self.crew.add(attempt)
 
     def withdraw(self, attempt: Runnable) -> bool:
-        """Forget an attempt that waits for the import; return whether it did."""
-        if attempt not in self._waiting:
-            return False
-        self._waiting.remove(attempt)
-        return True
+        """Forget an attempt that has not begun; return False when it has."""
+        return self.crew.withdraw(attempt)
 
     def kill(self, process: TaskProcess, number: int) -> None:
-        """Send a signal to the process group of a task."""
-        self._send(Frame({"op": "kill", "key": process.key, "signal": number}))
+        """Send a signal to the process group of a task, which gets no other attempt from now on.
+
+        Nothing is sent when the task turns out to have ended already and its process to be free: it is dismissed.
+        """
+        process.doom()
+        if process.is_busy:
+            self._send(Frame({"op": "kill", "key": process.key, "signal": number}))
+
+    def note_pace(self, seconds: float) -> None:
+        """Take in how long an attempt took whose process goes on; infinite when it ends."""
+        self._seats.pace.note(seconds)
 
     def check(self, now: float) -> None:
         """End the host when its import takes too long."""
@@ -123,15 +116,16 @@ class HostProcess:
             limit = f"{self._import_timeout_seconds:g} s (dagfiles.import_timeout_seconds)"
             self._fail_waiting(f"the import of {self.key.dag_file} took longer than {limit}", None)
             self.destroy()
+        elif not self._gone:
+            self.crew.check(now)
 
     def dismiss(self) -> None:
         """Let it end: its control socket is closed, and it kills what is left of its own."""
         if not self._gone:
             self._gone = True
             self._forget()
-            for task in self._tasks.values():
+            for task in self.crew.close():
                 task.dismiss()
-            self._tasks.clear()
 
     def destroy(self) -> None:
         """Kill it at once, with all of its task processes; their listeners are told."""
@@ -156,35 +150,11 @@ class HostProcess:
             self._process.wait(OWN_END_SECONDS)  # a dying process closes its socket a moment before its end
         self.destroy()
 
-    def _begin(self, attempt: Runnable) -> None:
-        command = attempt.command()
-        try:
-            task = self._spare_or_new()
-            while not self._gone and not task.start(command, attempt):
-                task = self._spare_or_new()
-        except OSError as error:
-            attempt.on_no_process(str(error))
-            return
-        if self._gone:
-            attempt.on_no_process("its host has just ended")
-        else:
-            attempt.on_begin(task)
+    def _ask_for(self, task: TaskProcess) -> None:
+        self._send(Frame({"op": "spawn", "key": task.key}, fds=task.fds_for_child))
 
-    def _spare_or_new(self) -> TaskProcess:
-        spare = next((task for task in self._tasks.values() if task.is_spare), None)
-        return spare or self._spawn()
-
-    def _spawn(self) -> TaskProcess:
-        task = TaskProcess(next(self._numbers), self._reactor)
-        self._tasks[task.key] = task
-        self._send(Frame({"op": "spawn", "key": task.key}, fds=(task.channel_for_child,)))
-        return task
-
-    def _keep_spare(self) -> None:
-        spare = sum(task.is_spare for task in self._tasks.values())
-        with suppress(OSError):  # without a spare the next attempt only waits a little
-            for _ in range(SPARE - spare):
-                self._spawn()
+    def _kill_task(self, task: TaskProcess) -> None:
+        self._send(Frame({"op": "kill", "key": task.key, "signal": signal.SIGKILL}))
 
     def _readable(self) -> None:
         try:
@@ -207,27 +177,18 @@ class HostProcess:
             self._fail_waiting(f"the DAG file cannot be imported: {last_line}", frame.text)
             self.destroy()
         elif frame.op == "spawned":
-            self._tasks[frame.head["key"]].pid = frame.head["pid"]
+            self.crew[frame.head["key"]].pid = frame.head["pid"]
         elif frame.op == "signalled":
-            self._tasks[frame.head["key"]].was_signalled = True
+            self.crew[frame.head["key"]].was_signalled = True
         elif frame.op == "not_spawned":
-            self._not_spawned(self._tasks.pop(frame.head["key"]), frame.head["error"])
+            self.crew.not_spawned(frame.head["key"], frame.head["error"])
         elif frame.op == "exited":
-            self._tasks.pop(frame.head["key"]).ended(describe_exit(frame.head["status"]))
+            self.crew.pop(frame.head["key"]).ended(describe_exit(frame.head["status"]))
 
     def _ready(self) -> None:
         self._import_until = None
-        waiting, self._waiting = self._waiting, []
-        for attempt in waiting:
-            self._begin(attempt)
-        self._keep_spare()
-
-    def _not_spawned(self, task: TaskProcess, error: str) -> None:
-        attempt = task.listener
-        task.listener = None
-        task.ended("")
-        if attempt is not None:
-            attempt.on_no_process(error)
+        self.crew.is_open = True
+        self.crew.hand_out()
 
     def _end(self) -> None:
         """Tell everybody how it ended; the kernel has killed its task processes, or does so right now."""
@@ -242,11 +203,12 @@ class HostProcess:
             self._lose_waiting(words)
         else:
             self._fail_waiting(f"the process that imported {self.key.dag_file} ended with {words}", None)
-        tasks, self._tasks = self._tasks, {}
-        for task in tasks.values():
+        for task in self.crew.close():
             if task.pid is not None:
                 _kill_orphan(task.pid)
             task.ended(f"the end of its host ({words})", with_host=True)
+        for attempt in self.crew.take_waiting():  # claimed ahead, and not begun
+            attempt.on_no_process(f"the end of its host ({words})")
         self._on_gone(self)
 
     def _hear_ends(self) -> None:
@@ -259,13 +221,11 @@ class HostProcess:
 
     def _lose_waiting(self, words: str) -> None:
         """Nobody in the process does this to itself: the system was short of memory, or somebody killed it."""
-        waiting, self._waiting = self._waiting, []
-        for attempt in waiting:
+        for attempt in self.crew.take_waiting():
             attempt.on_lost(f"the end of its host ({words}) while it imported {self.key.dag_file}")
 
     def _fail_waiting(self, error: str, traceback: str | None) -> None:
-        waiting, self._waiting = self._waiting, []
-        for attempt in waiting:
+        for attempt in self.crew.take_waiting():
             attempt.on_import_failed(error, traceback)
 
     def _forget(self) -> None:
@@ -292,7 +252,8 @@ def _start(key: HostKey, environ: Mapping[str, str]) -> tuple[subprocess.Popen[b
     ours, theirs = socket.socketpair()
     with theirs:
         fd = theirs.fileno()
-        command = host_command(fd, os.getpid(), str(key.dag_file), str(key.dags_folder))
+        layout = None if key.layout is None else str(key.layout)
+        command = host_command(fd, os.getpid(), str(key.dag_file), str(key.dags_folder), layout)
         try:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=dict(environ), pass_fds=(fd,))
         except BaseException:

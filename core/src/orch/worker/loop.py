@@ -5,10 +5,13 @@ from pathlib import PurePath
 from typing import Any, Protocol
 
 from orch.clock import monotonic
-from orch.errors import BadInput, OrchError
+from orch.errors import BadInput, OrchError, StoreError
+from orch.hints import REVOKED
 from orch.processes import StopSignal, become_subreaper, end_strangers, kill_strangers
 from orch.store.execution import AttemptReport, Claimed
 from orch.worker.attempt import Attempt
+from orch.worker.bundles import BundleLost, Bundles
+from orch.worker.crew import Turnover
 from orch.worker.host_pool import HostPool
 from orch.worker.host_process import HostKey
 from orch.worker.ledger import Ledger
@@ -16,6 +19,7 @@ from orch.worker.logs import AttemptLog, attempt_log_path
 from orch.worker.options import WorkerOptions
 from orch.worker.reactor import Reactor
 from orch.worker.schedulers import Schedulers
+from orch.worker.seats import Seats
 
 NO_ROOM_SECONDS = 1.0
 """Pause of claiming after the system had no room for a process."""
@@ -24,6 +28,7 @@ SWEEP_SECONDS = 0.05
 REAP_SECONDS = 10.0
 """Time between looks for leftovers at other times, which the heartbeat wakes the loop for."""
 LAST_SECONDS = 5.0
+MOST_KEYS = 1000
 
 
 class WorkerLost(OrchError):
@@ -37,8 +42,8 @@ class HintSource(Protocol):
         """Return the descriptor."""
         ...
 
-    def drain(self) -> bool:
-        """Take all hints that have come."""
+    def take(self) -> set[bytes]:
+        """Take all hints that have come; return the kinds of them."""
         ...
 
 
@@ -49,6 +54,7 @@ class Worker:
         self,
         options: WorkerOptions,
         ledger: Ledger,
+        bundles: Bundles,
         hints: HintSource,
         stop: StopSignal,
         environ: Mapping[str, str],
@@ -59,8 +65,18 @@ class Worker:
         self._stop = stop
         self._schedulers = Schedulers(ledger)
         self._reactor = Reactor()
-        self._hosts = HostPool(self._reactor, environ, import_timeout_seconds=options.import_timeout_seconds)
+        self._bundles = bundles
+        self._seats = Seats(options.parallelism)
+        self._hosts = HostPool(
+            self._reactor,
+            environ,
+            bundles,
+            self._seats,
+            Turnover(options.tasks_per_process, options.task_process_growth_mb * 1_048_576),
+            import_timeout_seconds=options.import_timeout_seconds,
+        )
         self._attempts: dict[tuple[int, int], Attempt] = {}
+        self._keys: dict[tuple[str, str], HostKey] = {}
         self._look = True
         """True when there may be something to claim."""
         self._heartbeat_at = self._poll_at = self._claim_at = self._sweep_at = 0.0
@@ -112,6 +128,7 @@ class Worker:
     # One round
 
     def _one_round(self) -> None:
+        self._hosts.hand_out()  # before the store is waited for
         now = monotonic()
         self._heartbeat(now)  # first: after a pause of the whole process it says what still counts
         self._notice_stop(now)
@@ -137,12 +154,12 @@ class Worker:
         self._heartbeat_at = now + self._options.heartbeat_seconds
         for key in reply.revoked:
             if (attempt := self._attempts.get(key)) is not None and not attempt.has_ended:
-                attempt.revoke()
+                attempt.revoke(reply.why.get(key, ""))
 
     def _claim(self, now: float) -> None:
         if now >= self._poll_at:
             self._look = True
-        free = self._options.parallelism - self._running()
+        free = self._free(now)
         if not self._look or free <= 0 or now < self._claim_at:
             return
         claimed = self._ledger.claim(free)
@@ -158,13 +175,26 @@ class Worker:
         log = AttemptLog(self._options.logs_folder, name, self._options.log_max_bytes)
         attempt = Attempt(claimed, log, self._options, self)
         self._attempts[attempt.key] = attempt
-        folder = self._options.dags_folder
         try:
-            host = self._hosts.host_for(HostKey(folder / claimed.dag_file, folder, claimed.source_rev))
-        except OSError as error:
+            host = self._hosts.host_for(self._host_key(claimed))
+        except BundleLost as error:
+            attempt.on_import_failed(str(error), None)
+        except (OSError, StoreError) as error:
             attempt.on_no_process(str(error))
         else:
             attempt.run_on(host)
+
+    def _host_key(self, claimed: Claimed) -> HostKey:
+        """Return the key of the host for an attempt; the same object for many, since paths are slow to build."""
+        revision = claimed.bundle or claimed.source_rev
+        if (key := self._keys.get((claimed.dag_file, revision))) is None:
+            folder = self._options.dags_folder
+            layout = None if claimed.bundle is None else self._bundles.path_of(claimed.bundle)
+            key = HostKey(folder / claimed.dag_file, folder, revision, layout)
+            if len(self._keys) >= MOST_KEYS:
+                self._keys.clear()
+            self._keys[claimed.dag_file, revision] = key
+        return key
 
     def _check(self, now: float) -> None:
         self._hosts.check(now)
@@ -187,16 +217,27 @@ class Worker:
     def _store_at(self, now: float) -> float:
         """Return when the store is needed next, and may be used."""
         at = min(self._heartbeat_at, self._ledger.settle_at(now))
-        if not self._stop.is_set and self._running() < self._options.parallelism:
+        if not self._stop.is_set and self._free(now) > 0:
             at = min(at, max(self._claim_at, now if self._look else self._poll_at))
         return max(at, self._ledger.retry_at or at)
+
+    def _free(self, now: float) -> int:
+        """Return how many attempts may be claimed: those that can begin now, and some ahead while tasks are short.
+
+        What is ahead is refilled when half of it has begun, so that claims are few and large.
+        """
+        seats, running = self._options.parallelism, self._running()
+        ahead = self._seats.pace.ahead * (seats - self._hosts.long_running(now))
+        free = seats + ahead - running
+        return free if free * 2 >= ahead or running < seats else 0
 
     def _running(self) -> int:
         return sum(not attempt.has_ended for attempt in self._attempts.values())
 
     def _hinted(self) -> None:
-        self._hints.drain()
         self._look = True
+        if REVOKED in self._hints.take():
+            self._heartbeat_at = 0.0
 
     # The end
 

@@ -12,6 +12,8 @@ class WorkerOptions:
 
     dags_folder: Path
     logs_folder: Path
+    bundles_folder: Path
+    """Where stored states of the dags folder are laid out."""
     executors: tuple[str, ...]
     """It claims what these executors have been given."""
     parallelism: int
@@ -27,6 +29,10 @@ class WorkerOptions:
     import_timeout_seconds: float = 30.0
     xcom_max_bytes: int = 1_048_576
     log_max_bytes: int = 10_485_760
+    isolation: str = "reuse"
+    """Of tasks that do not say: `reuse` or `fork`."""
+    tasks_per_process: int = 100
+    task_process_growth_mb: int = 100
 
     @classmethod
     def from_settings(
@@ -37,6 +43,7 @@ class WorkerOptions:
         return cls(
             dags_folder=settings.core.dags_folder,
             logs_folder=settings.core.logs_folder,
+            bundles_folder=settings.core.bundles_folder,
             executors=executors,
             parallelism=parallelism,
             scope_run_pk=scope_run_pk,
@@ -49,4 +56,7 @@ class WorkerOptions:
             import_timeout_seconds=settings.dagfiles.import_timeout_seconds,
             xcom_max_bytes=worker.xcom_max_bytes,
             log_max_bytes=worker.log_max_bytes,
+            isolation=worker.isolation,
+            tasks_per_process=worker.tasks_per_process,
+            task_process_growth_mb=worker.task_process_growth_mb,
         )

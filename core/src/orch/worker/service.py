@@ -6,11 +6,14 @@ from collections.abc import Sequence
 from contextlib import closing
 
 from orch.clock import monotonic
+from orch.domain.sources import PinRule
+from orch.failpoints import Failpoints
 from orch.hints import HintSocket
 from orch.ids import new_incarnation
 from orch.processes import LockFile, StopSignal, boot_id
 from orch.settings import Settings
 from orch.store.queries.processes import ProcessInfo
+from orch.worker.bundles import Bundles
 from orch.worker.environment import task_environment
 from orch.worker.execution_api import ExecutionApi
 from orch.worker.ledger import Ledger
@@ -54,4 +57,11 @@ def run_worker(
         while not ledger.register(info):
             if stop.wait(max(0.0, (ledger.retry_at or 0.0) - monotonic())):
                 return
-        Worker(options, ledger, hints, stop, task_environment(os.environ)).run()
+        bundles = Bundles(
+            settings.core.bundles_folder,
+            settings.core.dags_folder,
+            PinRule(settings.dagfiles.pinned_suffixes, settings.dagfiles.pinned_max_bytes),
+            execution,
+            Failpoints.from_environment(),
+        )
+        Worker(options, ledger, bundles, hints, stop, task_environment(os.environ)).run()
