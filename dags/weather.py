@@ -24,7 +24,7 @@ from weather_chart import draw
 
 HERE = Path(__file__).parent
 RAW = Path(os.environ.get("WEATHER_CSV", HERE / "data" / "seattle-weather.csv"))
-OUT = Path(os.environ.get("WEATHER_OUT", HERE / "out" / "weather")).absolute()
+OUT = Path(os.environ.get("WEATHER_OUT", "dags/out/weather")).absolute()  # from where orch was started
 COLUMNS = ["date", "precipitation", "temp_max", "temp_min", "wind", "weather"]
 
 

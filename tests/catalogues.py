@@ -36,9 +36,9 @@ def hooks_reference() -> str:
     """Return every hook with its signature, facts and words, then the values that hooks exchange."""
     hooks = [_hook(name, spec) for name, spec in hook_specs().items()]
     values = [_value(cls) for cls in _values()]
-    return "\n\n".join(
-        ["## The hooks", *hooks, "## The values", *values, "## The executor contract", _contract()]
-    )
+    contracts = ["## The executor contract", _contract(hookspecs.BaseExecutor)]
+    contracts += ["## The timetable contract", _contract(hookspecs.Timetable)]
+    return "\n\n".join(["## The hooks", *hooks, "## The values", *values, *contracts])
 
 
 def facts_of(spec: Callable[..., Any]) -> dict[str, str]:
@@ -77,8 +77,11 @@ def _signature(function: Callable[..., Any]) -> str:
 
 def _values() -> Iterator[type[Any]]:
     for module in SPEC_MODULES:
-        for cls in vars(module).values():
-            if is_dataclass(cls) and isinstance(cls, type) and cls.__module__ == module.__name__:
+        for name, cls in vars(module).items():
+            is_shown = getattr(cls, "__module__", "") == module.__name__ or name in getattr(
+                module, "__all__", ()
+            )
+            if is_dataclass(cls) and isinstance(cls, type) and is_shown:
                 yield cls
 
 
@@ -107,7 +110,7 @@ def _attribute_docstrings(cls: type[Any]) -> Mapping[str, str]:
     body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
     assert isinstance(body, ast.ClassDef)
     return {
-        one.target.id: other.value.value
+        one.target.id: " ".join(other.value.value.split())
         for one, other in zip(body.body, body.body[1:], strict=False)
         if isinstance(one, ast.AnnAssign)
         and isinstance(one.target, ast.Name)
@@ -117,12 +120,11 @@ def _attribute_docstrings(cls: type[Any]) -> Mapping[str, str]:
     }
 
 
-def _contract() -> str:
-    cls = hookspecs.BaseExecutor
+def _contract(cls: type[Any]) -> str:
     methods = [
-        f"### BaseExecutor.{name}\n\n`{name}{_signature(method)}`\n\n{inspect.getdoc(method)}"
+        f"### {cls.__name__}.{name}\n\n`{name}{_signature(method)}`\n\n{inspect.getdoc(method)}"
         for name, method in vars(cls).items()
-        if inspect.isfunction(method)
+        if inspect.isfunction(method) and not name.startswith("_")
     ]
     return "\n\n".join([inspect.getdoc(cls) or "", *methods])
 

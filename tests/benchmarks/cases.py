@@ -1,5 +1,7 @@
 """The cases: each returns figures by name, with their units in the names."""
 
+import contextlib
+import io
 import statistics
 import subprocess
 import sys
@@ -12,11 +14,15 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tests.benchmarks.server import ORCH, Server, serve
+from tests.benchmarks.schedules import minutely, preview_years
+from tests.benchmarks.server import Server, serve
 from tests.integration.harness import Engine
 
+from orch import DAG, task
 from orch.domain.cron import CronExpression, next_tick, previous_tick
 from orch.domain.dagspec import DagSpec, TaskSpec
+from orch.store.queries import limits
+from orch.store.queries.admission import plan_admission
 
 Figures = dict[str, float | int]
 
@@ -36,7 +42,7 @@ FAN = """
 from orch import DAG, task
 
 with DAG("fan", schedule=None, max_active_tasks=100_000):
-    @task
+    @task(isolation=ISOLATION)
     def step():
         return None
 
@@ -62,19 +68,17 @@ def hop(rounds: int = 9) -> Figures:
 
 
 def fan_out(width: int = 1000) -> Figures:
-    """1 -> width -> 1 with real processes, a fork per task."""
-    with serve({"fan.py": FAN.replace("WIDTH", str(width))}, WIDE_POOL) as server:
-        before = server.cpu_seconds()
-        status = server.run_to_end("fan")
-        cpu = server.cpu_seconds() - before
-    tasks = status["tasks"]
-    seconds = (
-        max(_moment(task["ended_at"]) for task in tasks) - min(_moment(task["started_at"]) for task in tasks)
-    ).total_seconds()
-    return {
-        "tasks_per_second": round(len(tasks) / seconds, 1),
-        "cpu_ms_per_task": round(cpu * 1000 / len(tasks), 2),
-    }
+    """1 -> width -> 1 with real processes, which are reused or forked for each task."""
+    figures: Figures = {}
+    for isolation in ("reuse", "fork"):
+        text = FAN.replace("WIDTH", str(width)).replace("ISOLATION", repr(isolation))
+        with serve({"fan.py": text}, WIDE_POOL) as server:
+            before = server.cpu_seconds()
+            tasks = server.run_to_end("fan")["tasks"]
+            cpu = server.cpu_seconds() - before
+        figures[f"{isolation}_tasks_per_second"] = round(len(tasks) / _seconds(tasks), 1)
+        figures[f"{isolation}_cpu_ms_per_task"] = round(cpu * 1000 / len(tasks), 2)
+    return figures
 
 
 def chains(runs: int = 100, length: int = 10) -> Figures:
@@ -84,18 +88,18 @@ def chains(runs: int = 100, length: int = 10) -> Figures:
     )
     with serve({"chain.py": text}, WIDE_POOL) as server:
         server.run_to_end("chain")
-        code = (
-            "import subprocess, sys\n"
-            f"for n in range({runs}): subprocess.run({[*ORCH]!r} + ['trigger', 'chain', '--run-id', f'r{{n}}'],"
-            " stdout=subprocess.DEVNULL, check=True)"
-        )
-        subprocess.run([sys.executable, "-c", code], env=server.environment, check=True)
-        statuses = [_wait(server, "chain", f"r{n}") for n in range(runs)]
-    tasks = [task for status in statuses for task in status["tasks"]]
-    seconds = (
-        max(_moment(task["ended_at"]) for task in tasks) - min(_moment(task["started_at"]) for task in tasks)
-    ).total_seconds()
-    return {"tasks_per_second": round(len(tasks) / seconds, 1)}
+        server.orch("pause", "chain")  # so that all runs begin together
+        for n in range(runs):
+            server.orch("trigger", "chain", "--run-id", f"r{n}")
+        before = server.cpu_seconds()
+        server.orch("unpause", "chain")
+        _wait(server, "chain", f"r{runs - 1}")
+        tasks = [task for n in range(runs) for task in _wait(server, "chain", f"r{n}")["tasks"]]
+        cpu = server.cpu_seconds() - before
+    return {
+        "tasks_per_second": round(len(tasks) / _seconds(tasks), 1),
+        "cpu_ms_per_task": round(cpu * 1000 / len(tasks), 2),
+    }
 
 
 def scheduler(width: int = 1000) -> Figures:
@@ -116,6 +120,61 @@ def scheduler(width: int = 1000) -> Figures:
             engine.store.close()
         figures[f"{name}_tasks_per_second"] = round(len(spec.tasks) / seconds)
     return figures
+
+
+def blocked(rounds: int = 200) -> Figures:
+    """A chain of short tasks beside task instances that wait for slots: none, 1,000, 100,000, spread in two ways."""
+    figures: Figures = {}
+    for name, dags, tasks, pools in (
+        ("none", 0, 0, 1), ("1000_in_1_dag", 1, 1_000, 1), ("100000_in_1_dag", 1, 100_000, 1),
+        ("1000_in_100_dags", 100, 10, 1), ("100000_in_100_dags", 100, 1_000, 1),
+        ("100000_in_100_dags_5_full_pools", 100, 1_000, 5),
+    ):  # fmt: skip
+        figures |= {f"{name}_{what}": value for what, value in _beside(dags, tasks, pools, rounds).items()}
+    per_task = [value for name, value in figures.items() if name.endswith("cpu_us_per_task")]
+    return figures | {"worst_ratio_cpu_per_task": round(max(per_task) / per_task[0], 2)}
+
+
+def _beside(dags: int, tasks: int, pools: int, rounds: int) -> Figures:
+    with tempfile.TemporaryDirectory() as folder:
+        engine = Engine.create(Path(folder) / "home")
+        with engine.store.write("audit") as tx:
+            for number in range(1, pools):
+                limits.set_size(tx, "pool", f"full{number}", 0)
+        for number in range(dags):
+            pool = "default" if pools == 1 else f"full{1 + number % (pools - 1)}"
+            waiting = tuple(TaskSpec(f"t{n}", "Test", pool=pool, executor="Nobody") for n in range(tasks))
+            engine.add_dag(DagSpec(f"waits{number}", waiting, max_active_tasks=1))
+            engine.trigger(f"waits{number}")
+        while engine.scheduler.run_once():
+            pass
+        idle = _seconds_of(engine.scheduler.run_once, 20)
+        with engine.store.read() as tx:
+            plan = _seconds_of(lambda: plan_admission(tx, 500), 20)
+        chain = tuple(TaskSpec(f"t{n}", "Test", (f"t{n - 1}",) if n else ()) for n in range(rounds))
+        engine.add_dag(DagSpec("chain", chain))
+        engine.trigger("chain")
+        before = time.process_time()
+        while engine.scheduler.run_once() + engine.work():
+            pass
+        cpu = time.process_time() - before
+        assert engine.value("SELECT state FROM dag_run WHERE dag_id = 'chain'") == "success"
+        engine.store.close()
+    return {
+        "admission_us": round(plan * 1e6),
+        "idle_round_us": round(idle * 1e6),
+        "cpu_us_per_task": round(cpu / rounds * 1e6),
+    }
+
+
+def _seconds_of(act: Callable[[], object], times: int) -> float:
+    """Return the median CPU time of a call."""
+    spans = []
+    for _ in range(times):
+        before = time.process_time()
+        act()
+        spans.append(time.process_time() - before)
+    return statistics.median(spans)
 
 
 def start_up() -> Figures:
@@ -200,15 +259,46 @@ def cron(rounds: int = 2000) -> Figures:
 
 CRON = {"every_5_minutes": "*/5 * * * *", "work_days": "0 6 * * MON-FRI", "leap_day": "0 0 29 2 *"}
 
+
+def in_process(width: int = 1000) -> Figures:
+    """`DAG.test()` with tasks that do nothing: in the calling thread, and in eight."""
+    dag = _fan_of_functions(width)
+    figures: Figures = {}
+    for threads in (1, 8):
+        with contextlib.redirect_stdout(io.StringIO()):
+            began, cpu = time.perf_counter(), time.process_time()
+            dag.test(parallelism=threads).raise_for_state()
+        figures[f"{threads}_threads_tasks_per_second"] = round((width + 2) / (time.perf_counter() - began))
+        figures[f"{threads}_threads_cpu_ms_per_task"] = round(
+            (time.process_time() - cpu) / (width + 2) * 1000, 3
+        )
+    return figures
+
+
+def _fan_of_functions(width: int) -> DAG:
+    @task
+    def step() -> None:
+        return None
+
+    with DAG("fan") as dag:
+        first, last = step.override(task_id="first")(), step.override(task_id="last")()
+        first >> [step() for _ in range(width)] >> last
+    return dag
+
+
 CASES: dict[str, Callable[[], Figures]] = {
     "start_up": start_up,
     "hop": hop,
     "fan_out": fan_out,
     "scheduler": scheduler,
+    "blocked": blocked,
     "dag_files": dag_files,
     "idle": idle,
     "chains": chains,
     "cron": cron,
+    "preview": preview_years,
+    "minutely": minutely,
+    "in_process": in_process,
 }
 
 
@@ -233,6 +323,12 @@ def _wait(server: Server, dag_id: str, run_id: str) -> dict[str, Any]:
         status: dict[str, Any] = json.loads(server.orch("status", dag_id, run_id, "--json"))
         if status["state"] in ("success", "failed"):
             return status
+
+
+def _seconds(tasks: list[dict[str, Any]]) -> float:
+    """Return the time from the first start to the last end."""
+    ends, starts = ([_moment(task[name]) for task in tasks] for name in ("ended_at", "started_at"))
+    return (max(ends) - min(starts)).total_seconds()
 
 
 def _moment(text: str) -> datetime:

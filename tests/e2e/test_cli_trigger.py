@@ -148,18 +148,3 @@ def test_list_runs_into_a_closed_pipe_is_silent(site):
     )
     assert done.stderr == ""
     assert done.stdout.startswith("run_id")
-
-
-@pytest.mark.parametrize("command", ["run", "trigger"])
-def test_a_dag_whose_file_is_broken_now_is_refused_with_the_reason(site, command):
-    good = (
-        "from orch import DAG, task\nwith DAG('edited', schedule=None):\n    task(lambda: 1, task_id='a')()\n"
-    )
-    site.dag("edited", good.replace("lambda: 1", "print"))
-    assert site.orch("run", "edited").returncode == 0
-    site.dag("edited", good.replace("schedule=None", "schedul=None"))
-    refused = site.orch(command, "edited")
-    assert refused.returncode == 2
-    assert "edited.py" in refused.stderr
-    assert "did you mean 'schedule'?" in refused.stderr
-    assert len(site.json("list-runs", "edited")) == 1

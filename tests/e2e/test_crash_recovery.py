@@ -56,7 +56,9 @@ BEFORE_THE_COMPONENTS = "migrate"
 OF_A_REFUSED_COMMAND = {"audit.begin", "audit.before_commit", "audit.after_commit"}
 OF_THE_PAUSE_COMMAND = {"pause.begin", "pause.before_commit", "pause.after_commit"}
 OF_THE_POOLS_COMMAND = {"pool.begin", "pool.before_commit", "pool.after_commit"}
-OF_A_COMMAND = OF_A_REFUSED_COMMAND | OF_THE_PAUSE_COMMAND | OF_THE_POOLS_COMMAND
+OF_A_BACKFILL = {"backfill.begin", "backfill.before_commit", "backfill.after_commit"}
+"""Made by its commands, and by the scheduler when there is one."""
+OF_A_COMMAND = OF_A_REFUSED_COMMAND | OF_THE_PAUSE_COMMAND | OF_THE_POOLS_COMMAND | OF_A_BACKFILL
 """Made by commands and by no component: tests of their own."""
 
 
@@ -103,6 +105,39 @@ def test_a_killed_change_of_a_pool_has_happened_whole_or_not_at_all(site, failpo
     assert site.orch("pools", "set", "db", "2", **armed).returncode == -signal.SIGKILL
     names = [row["pool"] for row in site.json("pools", "list")]
     assert ("db" in names) is (failpoint == "pool.after_commit")
+
+
+FILL = ("--from", "2024-02-01", "--to", "2024-02-05", "--max-active", "2")
+
+
+@pytest.mark.parametrize("failpoint", sorted(OF_A_BACKFILL))
+def test_a_scheduler_killed_while_it_fills_dates_makes_each_run_once(site, failpoint):
+    site.dag("crash", CRASH.replace("@once", "0 6 * * *"))
+    assert site.orch("backfill", "create", "crash", *FILL).returncode == 0
+    marker = site.folder / "hit"
+    up = site.up(ORCH_TESTING="1", ORCH_FAILPOINT=f"{failpoint}:kill", ORCH_FAILPOINT_ONCE=str(marker))
+    up.wait_for(r"run crash backfill__1__2024-02-05\S+ success")
+    while site.json("backfill", "show", "1")["state"] != "completed":
+        assert up.process.poll() is None
+    assert up.stop() == 0
+    assert marker.exists(), "the failpoint was never hit"
+    runs = [run for run in site.json("list-runs", "crash") if run["run_type"] == "backfill"]
+    dates = sorted(run["logical_date"][:10] for run in runs)
+    assert dates == [f"2024-02-0{day}" for day in range(1, 6)]
+    assert {run["state"] for run in runs} == {"success"}
+
+
+@pytest.mark.parametrize("failpoint", sorted(OF_A_BACKFILL))
+def test_a_killed_backfill_command_has_happened_whole_or_not_at_all(site, failpoint):
+    site.dag("crash", CRASH.replace("@once", "0 6 * * *"))
+    armed = {"ORCH_TESTING": "1", "ORCH_FAILPOINT": f"{failpoint}:kill"}
+    assert site.orch("backfill", "create", "crash", *FILL, **armed).returncode == -signal.SIGKILL
+    happened = failpoint == "backfill.after_commit"
+    assert len(site.json("backfill", "list")) == happened
+    assert site.json("backfill", "create", "crash", *FILL)["created"] is not happened
+    assert site.orch("backfill", "cancel", "1", **armed).returncode == -signal.SIGKILL
+    (found,) = site.json("backfill", "list", "--all")
+    assert found["state"] == ("cancelled" if happened else "running")
 
 
 @pytest.mark.parametrize("failpoint", sorted(OF_A_REFUSED_COMMAND))

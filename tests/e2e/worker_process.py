@@ -9,11 +9,15 @@ from typing import Any
 
 from orch.clock import system_clock
 from orch.domain.dagspec import TaskSpec
+from orch.domain.sources import PinRule
 from orch.errors import StoreError
+from orch.failpoints import Failpoints
+from orch.hints import LOOK
 from orch.processes import StopSignal, die_with_parent
 from orch.store.engine import StoreBusy
 from orch.store.execution import AttemptReport, Claimed, HeartbeatReply
 from orch.store.queries.processes import ProcessInfo
+from orch.worker.bundles import Bundles
 from orch.worker.environment import task_environment
 from orch.worker.ledger import Ledger
 from orch.worker.loop import Worker
@@ -88,6 +92,15 @@ class MemoryExecution:
         self._maybe_fail("xcom")
         return self.xcoms.get(f"{task_id}.{key}")
 
+    def bundle_files(self, bundle: str) -> dict[str, str] | None:
+        return None
+
+    def blobs(self, hashes: Sequence[str]) -> dict[str, bytes]:
+        return {}
+
+    def bundles_in_use(self) -> set[str]:
+        return set()
+
     def scheduler_addresses(self) -> list[str]:
         return []
 
@@ -134,14 +147,14 @@ class Orders:
     def fileno(self) -> int:
         return 0
 
-    def drain(self) -> bool:
+    def take(self) -> set[bytes]:
         data = os.read(0, 1 << 20)
         if not data:
             os._exit(3)  # the test has ended
         *lines, self._rest = (self._rest + data).split(b"\n")
         for line in lines:
             self._obey(json.loads(line))
-        return True
+        return {LOOK}
 
     def _obey(self, order: dict[str, Any]) -> None:
         execution = self._execution
@@ -163,6 +176,7 @@ def claimed(
     inputs: Sequence[tuple[str, str, int, str | None]] = (),
     inputs_left_out: bool = False,
     source_rev: str = "rev",
+    isolation: str | None = None,
 ) -> Claimed:
     return Claimed(
         ti_id=ti_id,
@@ -184,7 +198,7 @@ def claimed(
         dag_file=dag_file,
         dag_version_id=1,
         source_rev=source_rev,
-        spec=TaskSpec(task_id, "PythonOperator", execution_timeout_seconds=timeout),
+        spec=TaskSpec(task_id, "PythonOperator", execution_timeout_seconds=timeout, isolation=isolation),
         inputs=tuple(tuple(item) for item in inputs),  # type: ignore[misc]  # JSON has only lists
         inputs_left_out=inputs_left_out,
     )
@@ -195,11 +209,13 @@ def main() -> None:
     raw = json.loads(sys.argv[2])
     for name in ("dags_folder", "logs_folder"):
         raw[name] = Path(raw[name])
+    raw["bundles_folder"] = raw["logs_folder"] / "bundles"
     options = WorkerOptions(executors=("LocalExecutor",), **raw)
     execution = MemoryExecution()
     stop = StopSignal()
     ledger = Ledger(execution, "worker-test", options)
-    Worker(options, ledger, Orders(execution), stop, task_environment(os.environ)).run()
+    bundles = Bundles(options.bundles_folder, options.dags_folder, PinRule(), execution, Failpoints())
+    Worker(options, ledger, bundles, Orders(execution), stop, task_environment(os.environ)).run()
 
 
 if __name__ == "__main__":

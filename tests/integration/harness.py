@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from orch.clock import to_micros
 from orch.domain.dagspec import DagSpec, TaskSpec
 from orch.domain.states import Actor
+from orch.domain.timetables import follows_end
 from orch.failpoints import Failpoints
 from orch.plugins import load_plugins
 from orch.plugins.facade import Plugins
@@ -20,7 +21,7 @@ from orch.settings import Settings, load_settings
 from orch.store import migrate
 from orch.store.engine import Store
 from orch.store.execution import AttemptReport, Claimed, Execution
-from orch.store.queries import limits, pauses, run_creation
+from orch.store.queries import lanes, limits, pauses, run_creation
 from orch.store.queries.processes import ProcessInfo
 from orch.store.queries.run_creation import CreatedRun, NewRun
 from orch.store.queries.transitions import By
@@ -90,11 +91,18 @@ class Engine:
                  "created_at": tx.now},
             ).scalar_one()  # fmt: skip
             tx.conn.execute(sa.update(dag).where(dag.c.id == dag_pk).values(current_version_id=version))
-            tx.conn.execute(sa.insert(schedule_cursor), {"dag_pk": dag_pk, "next_tick_at": 0})
+            cursor = {
+                "dag_pk": dag_pk,
+                "next_tick_at": 0,
+                "follows_end": follows_end(spec),
+                "changed_at": tx.now,
+            }
+            tx.conn.execute(sa.insert(schedule_cursor), cursor)
             if paused:
                 pauses.note(tx, spec.dag_id, is_paused=True)
             limits.set_size(tx, "dag_tasks", spec.dag_id, spec.max_active_tasks or 16)
             limits.set_size(tx, "dag_runs", spec.dag_id, spec.max_active_runs or 16)
+            lanes.set_task_limits(tx, dag_pk, spec)
 
     def trigger(self, dag_id: str, run_id: str = "manual__1", **values: object) -> CreatedRun:
         with self.store.write("create_run") as tx:

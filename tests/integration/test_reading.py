@@ -1,14 +1,15 @@
 """What people and programs read: dags, runs, task instances, attempts, results."""
 
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.integration.harness import Engine, spec_of
 
 from orch.cli.commands import list_dags, list_runs, status
 from orch.clock import to_micros
-from orch.domain.dagspec import DagSpec, RetrySpec, TaskSpec
+from orch.domain.dagspec import DagSpec, RetrySpec, TaskSpec, TimetableSpec
+from orch.domain.jitter import offset_of
 from orch.domain.timetables import timetable_of
 from orch.errors import NotFound
 from orch.store.queries import cursors, reading, reading_tasks, watching
@@ -79,7 +80,9 @@ def test_the_status_document_has_exactly_the_promised_fields(engine, reads):
         spec = reading.spec_of(tx, run.dag_version_id)
         tasks = status.in_order(reading_tasks.list_task_instances(tx, run.run_pk), spec)
     document = status.as_document(run, tasks)
-    assert list(document) == ["dag_id", "run_id", "state", "logical_date", "tasks"]
+    assert list(document) == [
+        "dag_id", "run_id", "run_type", "backfill_id", "state", "reason", "logical_date", "tasks"
+    ]  # fmt: skip
     assert document["logical_date"] == "2024-01-01T00:00:00.000000+00:00"
     assert (document["dag_id"], document["run_id"], document["state"]) == ("chain", "manual__1", "failed")
     first, middle, last = document["tasks"]
@@ -107,6 +110,8 @@ def test_a_fresh_run_has_no_times_and_no_tries(engine, reads):
         (task, *_) = reading_tasks.list_task_instances(tx, run.run_pk)
     assert list_runs.as_document(run) == {
         "run_id": "manual__1",
+        "run_type": "manual",
+        "backfill_id": None,
         "state": "queued",
         "logical_date": None,
         "started_at": None,
@@ -149,6 +154,33 @@ def test_the_next_run_is_known_before_a_scheduler_has_looked(engine, reads):
     with reads.read() as tx:
         row = reading.find_dag(tx, "beta")
     assert row.next_run_at == timetable_of(spec).next_after(engine.clock.now)
+
+
+def test_the_next_run_is_shown_with_its_jitter_whether_a_scheduler_has_looked_or_not(engine, reads):
+    spec = DagSpec("beta", (TaskSpec("t", "Test"),), schedule="0 5 * * *", jitter_seconds=600)
+    engine.add_dag(spec)
+    expected = datetime(2024, 1, 2, 5, tzinfo=UTC) + offset_of("beta", timedelta(minutes=10))
+    with reads.read() as tx:
+        assert reading.find_dag(tx, "beta").next_run_at == expected
+    engine.run()
+    with reads.read() as tx:
+        assert reading.find_dag(tx, "beta").next_run_at == expected
+
+
+def test_the_next_run_of_a_continuous_dag_follows_the_open_one(engine, reads):
+    engine.add_dag(DagSpec("on", (TaskSpec("t", "Test"),), timetable=TimetableSpec("continuous")))
+    engine.run()
+    engine.clock.advance(seconds=2)
+    engine.scheduler.run_once()
+    with reads.read() as tx:
+        row = reading.find_dag(tx, "on")
+    assert (row.next_run_at, row.follows_open_run) == (None, True)
+
+
+def test_a_timetable_that_only_schedulers_know_has_no_next_run_yet(engine, reads):
+    engine.add_dag(DagSpec("moon", (TaskSpec("t", "Test"),), timetable=TimetableSpec("moon")))
+    with reads.read() as tx:
+        assert reading.find_dag(tx, "moon").next_run_at is None
 
 
 def test_a_dag_without_its_file_is_listed_only_on_request(engine, reads):

@@ -106,7 +106,7 @@ def statements(path: Path) -> list[str]:
 
 
 STATE_WRITE = re.compile(
-    r"update\s+(task_instance|dag_run)\s+set[^;]*?\bstate\s*=", re.IGNORECASE | re.DOTALL
+    r"update\s+(task_instance|dag_run)\s+set(?:(?!\bwhere\b)[^;])*?\bstate\s*=", re.IGNORECASE | re.DOTALL
 )
 CORE_WRITE = re.compile(r"\.update\((task_instance|dag_run)\)")
 

@@ -36,6 +36,22 @@ def hello():
 with DAG("needs_an_executor", schedule=None):
     hello()
 """
+DAG_THAT_TESTS_ITSELF = """
+import sys
+from orch import DAG, task
+@task
+def hello():
+    return "hello"
+@task
+def twice(word):
+    return f"{word}, {word}"
+with DAG("tests_itself", schedule=None) as dag:
+    twice(hello())
+def try_out(parallelism):
+    print("tested:", dag.test(parallelism=parallelism).raise_for_state().results["twice"])
+    foreign = {name.partition(".")[0] for name in sys.modules} & {"sqlalchemy", "alembic", "click", "pluggy", "rich"}
+    assert not foreign, f"dag.test() has loaded {foreign}"
+"""
 
 
 @dataclass(frozen=True)
@@ -136,6 +152,10 @@ def check_core(providers: list[Member], environment: Environment) -> Iterator[st
         yield f"`orch --help` ended with {answer.code}: {answer.text}"
     if (answer := environment.python("import orch; orch.DAG; orch.task")).code != 0:
         yield f"`import orch` failed: {answer.text}"
+    for parallelism in (1, 4):
+        answer = environment.python(f"{DAG_THAT_TESTS_ITSELF}\ntry_out({parallelism})")
+        if answer.code != 0 or "tested: hello, hello" not in answer.out:
+            yield f"`dag.test(parallelism={parallelism})` ended with {answer.code}: {answer.text}"
     for provider in providers:
         if environment.python(f"import {provider.package}").code == 0:
             yield f"{provider.package} can be imported although only core is installed"

@@ -129,12 +129,6 @@ def test_arguments_of_later_releases_are_refused_by_name(name: str) -> None:
     DAG("x", **dict[str, Any]({name: None}))  # says that the feature is not wanted
 
 
-@pytest.mark.parametrize("schedule", [timedelta(days=1), ["0 6 * * *"], object(), "@continuous"])
-def test_schedules_of_later_releases_are_refused(schedule: Any) -> None:
-    with pytest.raises(NotBuiltYet, match="comes in a later release"):
-        DAG("x", schedule=schedule)
-
-
 def test_default_args_are_given_to_tasks_that_do_not_say_otherwise() -> None:
     with DAG("x", default_args={"retries": 4, "owner": "ana"}):
         plain, own = step("plain"), step("own", retries=0)
@@ -277,8 +271,3 @@ def test_a_dag_shows_itself() -> None:
         step("a")
     assert repr(made) == "<DAG 'x' with 1 task, schedule '@daily'>"
     assert repr(made.get_task("a")) == "<PythonOperator 'a' of DAG 'x'>"
-
-
-def test_running_a_dag_in_process_is_refused_with_the_command_that_does_it() -> None:
-    with pytest.raises(NotBuiltYet, match="orch run x"):
-        DAG("x").test()

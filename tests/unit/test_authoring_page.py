@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import orch
-from orch import DAG, BaseOperator, PythonOperator, TriggerRule, task
+from orch import DAG, BaseOperator, PythonOperator, TriggerRule, task, timetables
 from orch.authoring.arguments import LATER_DAG_ARGUMENTS, LATER_TASK_ARGUMENTS
 from orch.authoring.callables import CONTEXT_KEYS
 from orch.errors import NotBuiltYet
@@ -55,8 +55,10 @@ def named_by(function: object) -> set[str]:
     ("shown", "known"),
     [
         pytest.param(first_cells("name"), orch.__all__, id="names in orch"),
+        pytest.param(first_cells("timetable"), timetables.__all__, id="names in orch.timetables"),
         pytest.param(first_cells("argument of DAG"), named_by(DAG.__init__), id="DAG"),
         pytest.param(first_cells("argument of a task"), named_by(BaseOperator.__init__), id="task"),
+        pytest.param(first_cells("argument of DAG.test"), named_by(DAG.test), id="DAG.test"),
         pytest.param(first_cells("key"), CONTEXT_KEYS, id="context"),
         pytest.param(first_cells("rule"), [rule.value for rule in TriggerRule], id="trigger rules"),
         pytest.param(

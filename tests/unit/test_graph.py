@@ -1,6 +1,5 @@
 """The graph: building, order, reach, and size."""
 
-import time
 from collections.abc import Callable, Iterable
 from itertools import pairwise
 
@@ -10,7 +9,6 @@ from orch.domain.graph import Graph
 from orch.errors import CycleError, GraphError
 
 HUGE = 100_000
-SECONDS_FOR_HUGE = 5.0  # about ten times what it takes; a quadratic algorithm needs minutes
 
 
 def graph_of(tasks: Iterable[str], edges: Iterable[tuple[str, str]] = ()) -> Graph:
@@ -184,9 +182,9 @@ def test_subgraph_keeps_order_and_the_edges_inside() -> None:
     assert part.edges() == [("a", "c"), ("c", "d")]
 
 
+@pytest.mark.timeout(60)  # a hundred times what it takes; a quadratic algorithm needs minutes
 @pytest.mark.parametrize("build", [chain, fan])
 def test_a_hundred_thousand_tasks_take_seconds_and_no_recursion(build: Callable[[int], Graph]) -> None:
-    started = time.perf_counter()
     graph = build(HUGE)
     first, last = graph.roots()[0], graph.leaves()[0]
     assert len(graph.topological_order()) == len(graph)
@@ -195,7 +193,6 @@ def test_a_hundred_thousand_tasks_take_seconds_and_no_recursion(build: Callable[
     assert len(graph.descendants([first])) == len(graph.ancestors([last])) == len(graph) - 1
     assert graph.critical_path()[1] == len(graph.levels())
     assert len(graph.subgraph(graph.tasks)) == len(graph)
-    assert time.perf_counter() - started < SECONDS_FOR_HUGE
 
 
 def test_a_cycle_of_a_hundred_thousand_tasks_is_found() -> None:

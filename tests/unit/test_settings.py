@@ -221,7 +221,8 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_lease_must_outlast_a_late_heartbeat(tmp_path: Path) -> None:
     message = refusal(tmp_path, {"ORCH_WORKER_LEASE_SECONDS": "9"})
     assert (
-        "worker.heartbeat_seconds = 5 (default) must be at most a third of worker.lease_seconds = 9" in message
+        "worker.heartbeat_seconds = 5 (default) must be at most a third of worker.lease_seconds = 9"
+        in message
     )
 
 

@@ -4,8 +4,7 @@ import sqlite3
 
 import pytest
 
-from orch.errors import StoreError
-from orch.store.engine import StoreUnavailable, translate
+from orch.store.engine import StoreRefused, StoreUnavailable, translate
 
 
 @pytest.mark.parametrize("value", [["not", "text"], object()])
@@ -14,7 +13,7 @@ def test_a_value_that_cannot_be_bound_is_refused_and_the_store_is_well(value: ob
     with pytest.raises(sqlite3.Error) as caught:
         connection.execute("SELECT ?", (value,))
     connection.close()
-    assert type(translate(caught.value)) is StoreError
+    assert type(translate(caught.value)) is StoreRefused
     assert str(translate(caught.value)).startswith("the database refused a value: ")
 
 

@@ -3,7 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -11,9 +11,16 @@ from zoneinfo import ZoneInfo
 import pytest
 from click.testing import CliRunner
 
+from orch import DAG, timetables
+from orch.authoring.timetables import AIRFLOW_NAMES
+from orch.cli.commands.schedule import lines
 from orch.cli.main import cli
+from orch.domain.backfills import first_moment, last_moment
 from orch.domain.cron import CronError, CronExpression, DstRule, next_tick
 from orch.domain.cron_text import MACROS
+from orch.domain.preview import AGAIN, ALSO_SHIFTED, SECOND_TIME, SHIFTED, SKIPPED_TIME, Stretch, preview
+from orch.domain.timetables import timetable_of
+from orch.operations.schedule import ScheduleAnswer
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "time.md"
@@ -113,6 +120,43 @@ def test_the_page_lists_the_rules():
     assert sorted(listed) == sorted(DstRule)
 
 
+# Timetables
+
+FORMS = table("`schedule=`", "a run", "logical date", "data interval", "begins")
+SCHEDULES = table("schedule", "logical dates", "runs begin")
+NAMES = {name: getattr(timetables, name) for name in timetables.__all__} | {
+    "datetime": datetime,
+    "timedelta": timedelta,
+}
+
+
+def test_the_page_has_examples_of_timetables() -> None:
+    assert len(SCHEDULES) >= 8
+    mentioned = " ".join(row.cells[0] for row in FORMS)
+    assert [name for name in timetables.__all__ if f"{name}(" not in mentioned] == []
+
+
+@pytest.mark.parametrize("row", SCHEDULES, ids=lambda row: row.cells[0])
+def test_a_schedule_has_the_runs_that_the_page_says(row: Row) -> None:
+    text, dates, moments = row.cells
+    zone, start = ZoneInfo("Europe/Berlin"), datetime(2024, 3, 30)
+    schedule = eval(code(text), dict(NAMES))
+    timetable = timetable_of(DAG("x", schedule=schedule, timezone=zone, start_date=start).to_spec())
+    ticks: list[datetime] = []
+    tick = timetable.next_after(datetime(2024, 1, 1, tzinfo=zone))
+    while tick is not None and len(ticks) < len(dates.split(", ")):
+        ticks.append(tick)
+        tick = timetable.next_after(tick)
+    found = ", ".join(shown(timetable.logical_date(tick).astimezone(zone)) for tick in ticks)
+    begun = ", ".join(shown(tick.astimezone(zone)) for tick in ticks)
+    assert (found, "the same" if begun == found else begun) == (dates, moments)
+
+
+def test_the_page_lists_the_names_of_airflow() -> None:
+    listed = {code(row.cells[0]): row.cells[1].replace("`", "") for row in table("in Airflow", "here")}
+    assert listed == AIRFLOW_NAMES
+
+
 # Commands
 
 
@@ -125,6 +169,36 @@ def sessions() -> list[tuple[str, str]]:
         ):
             found += re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE)
     return [(command, output) for command, output in found if "orch cron" in command]
+
+
+PREVIEWED = {
+    "nightly": {"schedule": "30 2 * * *"},
+    "strict": {"schedule": "30 2 * * *", "dst": "skip"},
+    "halves": {"schedule": timetables.CronInterval("0 */12 * * *")},
+}
+PREVIEWS = re.findall(
+    r"^\$ orch schedule preview (\S+) --from (\S+) --to (\S+)\n(.*?)^```$",
+    PAGE.read_text("utf-8"),
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def test_the_page_shows_previews_and_every_remark() -> None:
+    assert {dag_id for dag_id, *_ in PREVIEWS} == set(PREVIEWED)
+    listed = [code(row.cells[0]) for row in rows() if row.columns[0] == "remark on a line"]
+    lost = [f"no run: {why}" for why in (SKIPPED_TIME, SECOND_TIME)]
+    assert listed == [SHIFTED, ALSO_SHIFTED, AGAIN, *lost]
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "first", "last", "output"), PREVIEWS, ids=[found[0] for found in PREVIEWS]
+)
+def test_a_shown_preview_is_what_the_command_prints(dag_id: str, first: str, last: str, output: str) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    spec = DAG(dag_id, timezone=zone, **PREVIEWED[dag_id]).to_spec()  # type: ignore[arg-type]  # by name
+    begin, end = first_moment(date.fromisoformat(first), zone), last_moment(date.fromisoformat(last), zone)
+    runs = preview(timetable_of(spec), zone, Stretch(begin, end, 100))
+    assert [*lines(ScheduleAnswer(dag_id, spec, runs, is_cut=False))] == output.splitlines()
 
 
 def test_the_pages_show_the_command():

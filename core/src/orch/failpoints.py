@@ -28,7 +28,7 @@ TRANSACTIONS = (
 """Every kind of write transaction; each has three failpoints."""
 
 MOMENTS = ("begin", "before_commit", "after_commit")
-EXTRA = ("send.before", "send.after", "task.before_user_code", "task.after_user_code")
+EXTRA = ("layout.before_rename", "send.before", "send.after", "task.before_user_code", "task.after_user_code")
 FAILPOINTS = tuple(f"{name}.{moment}" for name in TRANSACTIONS for moment in MOMENTS) + EXTRA
 ACTIONS = ("kill", "pause", "error")
 

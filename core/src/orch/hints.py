@@ -1,12 +1,17 @@
-"""Wake-up hints: a datagram without content that makes another process look at the database now.
+"""Wake-up hints: a datagram of one byte that makes another process look at the database now.
 
-A hint may be lost, doubled or late; everybody polls as well.
+A hint may be lost, doubled or late; everybody polls as well. The byte says where to look first, never what is true.
 """
 
 import os
 import socket
 from contextlib import suppress
 from pathlib import Path
+
+LOOK = b"!"
+"""There may be something new."""
+REVOKED = b"x"
+"""What you run may have been taken from you: ask before your next heartbeat is due."""
 
 _LONGEST_PATH = 100
 """A socket address holds 108 bytes on Linux and 104 elsewhere."""
@@ -41,12 +46,15 @@ class HintSocket:
 
     def drain(self) -> bool:
         """Take all hints that have come; return whether there was one."""
-        any_hint = False
+        return bool(self.take())
+
+    def take(self) -> set[bytes]:
+        """Take all hints that have come; return the kinds of them."""
+        kinds: set[bytes] = set()
         with suppress(BlockingIOError):
             while True:
-                self._socket.recv(16)
-                any_hint = True
-        return any_hint
+                kinds.add(self._socket.recv(16))
+        return kinds
 
     def close(self) -> None:
         """Close the socket and remove its file."""
@@ -55,13 +63,13 @@ class HintSocket:
             self.path.unlink()
 
 
-def send_hint(address: str) -> bool:
+def send_hint(address: str, kind: bytes = LOOK) -> bool:
     """Wake the process at `address`; return False when nobody is there. Never blocks and never raises."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
         out.setblocking(False)
         try:
             with _Reachable(Path(address)) as short:
-                out.sendto(b"!", short)
+                out.sendto(kind, short)
         except BlockingIOError:
             return True  # its queue is full of hints already
         except OSError:

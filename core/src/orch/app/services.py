@@ -1,15 +1,18 @@
 """The services: the store and the operations on it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
 from orch.app.home import make_folders
+from orch.domain.dagspec import DagSpec
+from orch.domain.timetables import BUILT_IN, DagTimetable, timetable_of
 from orch.failpoints import Failpoints
 from orch.hints import send_hint
 from orch.operations import database as database_operations
 from orch.operations.actor import Actor
 from orch.operations.database import Database
 from orch.operations.perform import Services
+from orch.plugins import load_plugins
 from orch.settings import Settings
 from orch.store import migrate
 from orch.store.engine import Store
@@ -51,7 +54,23 @@ def new_store(settings: Settings) -> Store:
 
 def services_of(settings: Settings, store: Store) -> Services:
     """Return what operations work with."""
-    return Services(store, settings.core.executor, wake=lambda: wake_schedulers(store))
+    return Services(
+        store,
+        settings.core.executor,
+        wake=lambda: wake_schedulers(store),
+        timetable_of=timetables_of(settings),
+    )
+
+
+def timetables_of(settings: Settings) -> Callable[[DagSpec], DagTimetable]:
+    """Return what gives a DAG its timetable; plugins are loaded when the first DAG needs one of theirs."""
+
+    def find(spec: DagSpec) -> DagTimetable:
+        if spec.timetable is None or spec.timetable.kind in BUILT_IN:
+            return timetable_of(spec)
+        return load_plugins(settings).timetable_of(spec)
+
+    return find
 
 
 def wake_schedulers(store: Store) -> None:

@@ -64,7 +64,6 @@ LATER_TASK_ARGUMENTS = frozenset(
         "logger_name",
         "allow_nested_operators",
         "render_template_as_native_obj",
-        "isolation",
         "sla",
     }
 )

@@ -46,7 +46,7 @@ class Callee:
                 f"{thing}: async functions come in a later release of orch; use a plain function"
             )
         self._thing = thing
-        self._function = function
+        self.function = function
         try:
             self._signature: inspect.Signature | None = inspect.signature(function)
         except (TypeError, ValueError):  # some built-in functions hide theirs
@@ -73,7 +73,7 @@ class Callee:
 
     def call(self, args: Sequence[Any], kwargs: Mapping[str, Any], context: Mapping[str, Any]) -> Any:
         """Call the function and return what it returns."""
-        return self._function(*args, **{**self._from_context(args, kwargs, context), **kwargs})
+        return self.function(*args, **{**self._from_context(args, kwargs, context), **kwargs})
 
     def _from_context(
         self, args: Sequence[Any], kwargs: Mapping[str, Any], context: Mapping[str, Any]
@@ -98,7 +98,7 @@ class Callee:
         return filled
 
     def _refuse(self, what: str) -> NoReturn:
-        name = getattr(self._function, "__name__", repr(self._function))
+        name = getattr(self.function, "__name__", repr(self.function))
         raise DagDefinitionError(f"{self._thing}: the function {name!r} {what}")
 
 

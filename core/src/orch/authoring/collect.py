@@ -49,6 +49,11 @@ def register(dag: "DAG") -> None:
     collection.dags.append(dag)
 
 
+def is_collecting() -> bool:
+    """Return whether a DAG file is being imported for its DAGs."""
+    return _COLLECTION.get() is not None
+
+
 def defining_file() -> str | None:
     """Return the `__file__` of the module whose top level is being executed, the innermost one."""
     frame: FrameType | None = inspect.currentframe()

@@ -1,20 +1,28 @@
 """The DAG: a named set of tasks with a schedule and limits."""
 
 import difflib
-from collections.abc import Collection, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, tzinfo
+from importlib import import_module
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from orch.authoring import checks, current
 from orch.authoring.arguments import LATER_DAG_ARGUMENTS, LATER_TASK_ARGUMENTS, refuse_unknown
-from orch.authoring.collect import defining_file, register
+from orch.authoring.collect import defining_file, is_collecting, register
 from orch.authoring.operator import BaseOperator
-from orch.authoring.schedule import moment, schedule_text, timezone_of
+from orch.authoring.run_result import RunResult, StateChange
+from orch.authoring.schedule import CONTINUOUS, declared, moment, timezone_of
+from orch.authoring.timetables import Declaration
 from orch.domain.cron import DstRule
 from orch.domain.dagspec import DagSpec
-from orch.errors import CycleError, DagDefinitionError, NotBuiltYet, NotFound, nearest
+from orch.domain.priorities import with_priorities
+from orch.errors import CycleError, DagDefinitionError, NotFound, nearest
 from orch.ids import check_id
+
+Schedule = str | timedelta | Sequence[str] | Sequence[datetime] | Declaration | None
+"""What `schedule=` takes."""
 
 _OF_THE_DAG = ("start_date", "end_date")
 """Keys of default_args that the DAG itself takes when it is not given them."""
@@ -23,9 +31,10 @@ _OF_THE_DAG = ("start_date", "end_date")
 class DAG:
     """Tasks made inside `with DAG("name") as dag:`, or with `dag=dag`, belong to it.
 
-    `schedule` is None (only by hand), "@once", or a cron expression, read in `timezone` (that of `start_date`,
-    else UTC), as are dates without a zone. Runs start between `start_date` and `end_date`, both included;
-    `catchup` makes up for those missed. At most `max_active_tasks` tasks of the DAG run at once, and
+    `schedule` is None (only by hand), a cron expression, "@once", "@continuous", a timedelta, a list of cron
+    expressions or of datetimes, or a timetable of `orch.timetables`. Expressions, and dates without a zone, are
+    read in `timezone` (that of `start_date`, else UTC). Logical dates lie between `start_date` and `end_date`,
+    both included; `catchup` makes up for those missed. At most `max_active_tasks` tasks of the DAG run at once, and
     `max_active_runs` runs (16 each unless given here or in the settings). `default_args` are arguments for
     every task that takes them.
     """
@@ -34,7 +43,7 @@ class DAG:
         self,
         dag_id: str,
         *,
-        schedule: str | None = None,
+        schedule: Schedule = None,
         start_date: datetime | None = None,
         end_date: datetime | None = None,
         timezone: str | tzinfo | None = None,
@@ -134,13 +143,45 @@ class DAG:
         except CycleError as error:
             error.args = (f"{self} has a {error}",)
             raise
-        return spec
+        return with_priorities(spec)
 
-    def test(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        """Refused: comes with the in-process runner."""
-        raise NotBuiltYet(
-            f"{self}: .test() comes in a later release of orch; use the command `orch run {self.dag_id}`"
+    def test(
+        self,
+        run_after: datetime | None = None,
+        logical_date: datetime | None = None,
+        run_conf: Mapping[str, Any] | None = None,
+        *,
+        parallelism: int = 1,
+        pools: Mapping[str, int] | None = None,
+        wait_for_retries: bool = True,
+        mark_success_pattern: re.Pattern[str] | str | None = None,
+        on_event: Callable[[StateChange], None] | None = None,
+    ) -> RunResult:
+        """Run the DAG once in this process, without database and files, and return what came of it.
+
+        With `parallelism=1` every task runs in the calling thread, so that `breakpoint()` and a debugger work;
+        with more, in so many threads, and each printed line begins with its task. Dates without a zone are read
+        in that of the DAG. `pools` gives sizes; `default` has 128 slots, pools that are not named have no limit.
+        `wait_for_retries=False` does not wait for retry delays: the run's clock leaps over them. Tasks whose id
+        matches `mark_success_pattern` as a whole are successes without running. `on_event` is called with each
+        change of a state, in the calling thread. A failed run is a result, not an error: see
+        `RunResult.raise_for_state`.
+        """
+        if is_collecting():
+            raise DagDefinitionError(
+                f"{self}: .test() would run while its file is imported; put it under `if __name__ == '__main__':`"
+            )
+        # By name, at its first use: the runner stands above authoring, and most processes never need it.
+        inprocess: Any = import_module("orch.inprocess.dag_test")
+        options = inprocess.Options(
+            parallelism=parallelism,
+            pools=dict(pools or {}),
+            wait_for_retries=wait_for_retries,
+            on_event=on_event,
         )
+        request = inprocess.Request(run_after, logical_date, run_conf, mark_success_pattern, options)
+        result: RunResult = inprocess.run_dag(self, request)
+        return result
 
     def __enter__(self) -> Self:
         current.enter(self)
@@ -172,11 +213,13 @@ class DAG:
             raise DagDefinitionError(
                 f"{self}: end_date {self.end_date} is before start_date {self.start_date}"
             )
+        schedule = declared(str(self), self.schedule, zone)
         timeout = self._checked("dagrun_timeout", checks.optional(checks.positive_span))
         return DagSpec(
             dag_id=self.dag_id,
             description=self._checked("description", checks.optional(checks.text)) or "",
-            schedule=schedule_text(str(self), self.schedule),
+            schedule=schedule.schedule,
+            timetable=schedule.timetable,
             timezone=zone_name,
             dst=self._checked("dst", checks.one_of(DstRule)),
             jitter_seconds=self._checked("jitter", checks.span).total_seconds(),
@@ -184,7 +227,7 @@ class DAG:
             end_date=end,
             catchup=self._checked("catchup", checks.switch),
             max_active_tasks=self._limit("max_active_tasks"),
-            max_active_runs=self._limit("max_active_runs"),
+            max_active_runs=self._most_runs(is_continuous=schedule.schedule == CONTINUOUS),
             dagrun_timeout_seconds=None if timeout is None else timeout.total_seconds(),
             fail_fast=self._checked("fail_fast", checks.switch),
             tags=self._checked("tags", checks.optional(checks.names)) or (),
@@ -194,6 +237,15 @@ class DAG:
             doc=self._checked("doc_md", checks.optional(checks.text)) or "",
             **fields,
         )
+
+    def _most_runs(self, *, is_continuous: bool) -> int | None:
+        limit = self._limit("max_active_runs")
+        if is_continuous and limit not in (None, 1):
+            raise DagDefinitionError(
+                f"{self}: schedule {CONTINUOUS!r} has one run at a time; leave max_active_runs out or make it 1, "
+                f"not {limit}"
+            )
+        return 1 if is_continuous else limit
 
     def _limit(self, name: str) -> int | None:
         limit = self._checked(name, checks.optional(checks.whole(1)))

@@ -12,6 +12,7 @@ from orch.authoring.edges import TaskLike
 from orch.authoring.inputs import find_inputs
 from orch.authoring.xcomarg import XComArg
 from orch.domain.dagspec import RetrySpec, TaskSpec
+from orch.domain.isolation import Isolation
 from orch.errors import DagDefinitionError
 from orch.ids import check_id
 
@@ -35,6 +36,7 @@ OPTIONS: dict[str, checks.Check] = {
     "wait_for_downstream": checks.switch,
     "queue": checks.name,
     "executor": checks.optional(checks.name),
+    "isolation": checks.optional(checks.one_of(Isolation)),
     "do_xcom_push": checks.switch,
     "owner": checks.text,
     "doc_md": checks.optional(checks.text),
@@ -58,7 +60,8 @@ class BaseOperator(TaskLike, metaclass=OperatorMeta):
     Spans are timedelta or seconds. `retry_exponential_backoff=True` doubles the delay with each retry, a number
     multiplies it; `max_retry_delay` caps it. `execution_timeout` ends one try. `trigger_rule` says on which
     upstream states it runs. It takes `pool_slots` slots of `pool` while it runs; a higher `priority_weight` goes
-    first. `executor` None means the one of the settings. `do_xcom_push=False` drops what `execute` returns.
+    first. `executor` None means the one of the settings, and so does `isolation`: "reuse" shares a process with
+    tasks before and after it, "fork" takes a fresh one. `do_xcom_push=False` drops what `execute` returns.
     """
 
     template_fields: ClassVar[Sequence[str]] = ()
@@ -98,6 +101,7 @@ class BaseOperator(TaskLike, metaclass=OperatorMeta):
         wait_for_downstream: bool = False,
         queue: str = "default",
         executor: str | None = None,
+        isolation: str | None = None,
         do_xcom_push: bool = True,
         owner: str = "",
         doc_md: str | None = None,
@@ -127,6 +131,7 @@ class BaseOperator(TaskLike, metaclass=OperatorMeta):
         self.wait_for_downstream = wait_for_downstream
         self.queue = queue
         self.executor = executor
+        self.isolation = isolation
         self.do_xcom_push = do_xcom_push
         self.owner = owner
         self.doc_md = doc_md
@@ -216,6 +221,7 @@ class BaseOperator(TaskLike, metaclass=OperatorMeta):
             wait_for_downstream=options["wait_for_downstream"],
             executor=options["executor"],
             queue=options["queue"],
+            isolation=options["isolation"],
             execution_timeout_seconds=None if timeout is None else timeout.total_seconds(),
             inputs=inputs,
             doc=options["doc_md"] or "",

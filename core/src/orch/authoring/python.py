@@ -34,14 +34,16 @@ class PythonOperator(BaseOperator):
         self.python_callable = python_callable
         self.op_args = op_args
         self.op_kwargs = {} if op_kwargs is None else op_kwargs
-        callee = Callee(str(self), python_callable)
+        self._callee = Callee(str(self), python_callable)
         if not isinstance(self.op_args, XComArg) and not isinstance(self.op_kwargs, XComArg):
-            callee.check(*self._arguments())
+            self._callee.check(*self._arguments())
 
     def execute(self, context: Mapping[str, Any]) -> Any:
         """Call the function and return what it returns."""
         args, kwargs = self._arguments()
-        return Callee(str(self), self.python_callable).call(args, kwargs, context)
+        if self._callee.function is not self.python_callable:
+            self._callee = Callee(str(self), self.python_callable)
+        return self._callee.call(args, kwargs, context)
 
     def _arguments(self) -> tuple[Sequence[Any], Mapping[str, Any]]:
         args, kwargs = self.op_args, self.op_kwargs

@@ -31,7 +31,7 @@ class Look:
     spec: DagSpec
     tasks: list[TaskInstanceRow]
     wait: Wait | None
-    """Why it has not started, when it has not."""
+    """Why it has not started, or waits for the run before, or was ended early; None when it goes its way."""
 
     @property
     def has_ended(self) -> bool:
@@ -55,7 +55,8 @@ class Follower:
             if self._spec is None:
                 self._spec = reading.spec_of(tx, run.dag_version_id)
             tasks = in_order(reading_tasks.list_task_instances(tx, self._run_pk), self._spec)
-            wait = waiting.wait_of_run(tx, waiting.facts_of(tx, run, self._spec, tasks))
+            facts = waiting.facts_of(tx, run, self._spec, tasks)
+            wait = waiting.wait_of_run(tx, facts) or waiting.wait_for_past(facts)
         return Look(run, self._spec, tasks, wait)
 
     def follow(

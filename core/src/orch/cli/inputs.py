@@ -1,8 +1,9 @@
 """What people type: JSON objects and moments, refused with a sentence when they are neither."""
 
+import contextlib
 import json
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, date, datetime
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import click
@@ -43,6 +44,13 @@ def moment(ctx: click.Context, param: click.Parameter, value: str | None) -> dat
     except BadInput as error:
         raise click.BadParameter(str(error), ctx, param) from None
     return found
+
+
+def day_or_moment(ctx: click.Context, param: click.Parameter, value: str) -> date | datetime:
+    """Return the day, or the moment, aware or not, that an option holds; a callback for click."""
+    with contextlib.suppress(ValueError):
+        return date.fromisoformat(value)
+    return cast("datetime", moment(ctx, param, value))  # an option with a value has one
 
 
 def aware(moment: datetime | None, zone: str) -> datetime | None:

@@ -11,7 +11,7 @@ from orch.errors import NotFound
 from orch.operations.actor import local_actor
 from orch.processes import StopSignal
 from orch.settings import Settings
-from orch.store.queries import reading
+from orch.store.queries import dag_versions, reading
 from orch.store.queries.reading import ImportErrorRow
 
 if TYPE_CHECKING:
@@ -70,18 +70,27 @@ def _wait_for_server(settings: Settings, store: "Store", dag_id: str | None) -> 
 
 def _is_stale(settings: Settings, store: "Store", dag_id: str | None) -> bool:
     """Return whether what was asked for may look different in the files than in the database."""
-    from orch.app.dag_files import stale_files  # late, as above
+    from orch.app.dag_files import is_behind, stale_files  # late, as above
 
     stale = stale_files(settings, store)
     file = None if dag_id is None else _file_of(store, dag_id)
-    return bool(stale) if file is None else file in stale
+    if dag_id is None or file is None:
+        return bool(stale)
+    return file in stale or is_behind(settings, store, dag_id)
 
 
 def _note_broken_files(settings: Settings, store: "Store", dag_id: str) -> None:
-    """Tell in full which broken file may hold a DAG that is not there; of all others, how many there are."""
+    """Tell in full that the DAG's own file is broken, or which one may hold a DAG that is not there; count the rest."""
     file = _file_of(store, dag_id)
     with store.read() as tx:
-        errors = [error for error in reading.import_errors(tx) if error.path != file]
+        errors = reading.import_errors(tx)
+        version = dag_versions.last_good(tx, dag_id)
+    own = next((error for error in errors if error.path == file), None)
+    if own is not None and version is not None:
+        number, since = version
+        last_good = f"the last good version ({number}, of {since:%Y-%m-%d %H:%M:%S}Z)"
+        Output().note(f"{error_line(own)}; the run uses {last_good}")
+    errors = [error for error in errors if error.path != file]
     likely = [error for error in errors if file is None and _mentions(settings, error, dag_id)]
     for error in likely:
         Output().note(error_line(error))

@@ -2,31 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import MINYEAR, UTC, datetime, timedelta, tzinfo
-from enum import StrEnum
 
 from orch.domain.cron_expression import CronExpression
 from orch.domain.cron_text import CronError
 from orch.domain.cron_zone import LAST, NEAR, ONE_SECOND, ZoneClock
+from orch.domain.dst import DstRule
 from orch.errors import BadInput
 
-__all__ = ["CronError", "CronExpression", "DstRule", "next_tick", "previous_tick"]
-
-
-class DstRule(StrEnum):
-    """What becomes of times on the wall that a clock change skips or shows twice.
-
-    However many skipped times are made up for, they are one tick at the first instant after the gap, the
-    same tick as one that is due then anyway.
-    """
-
-    VIXIE = "vixie"
-    """Like `twice` when hour or minute starts with `*`, else like `once`; the habit of Vixie's cron."""
-    SKIP = "skip"
-    """Skipped times are lost; repeated times tick the first time only."""
-    ONCE = "once"
-    """Skipped times tick right after the gap; repeated times tick the first time only."""
-    TWICE = "twice"
-    """The wall taken at its word: skipped times are lost, repeated times tick twice."""
+__all__ = ["CronError", "CronExpression", "DstRule", "makes_up", "next_tick", "previous_tick", "repeats"]
 
 
 def next_tick(
@@ -57,6 +40,16 @@ def previous_tick(
     return tick and tick.replace(tzinfo=UTC)
 
 
+def makes_up(expression: CronExpression, dst: DstRule) -> bool:
+    """Return whether times that the clock skips tick at the first instant after the gap."""
+    return dst is not DstRule.SKIP and not repeats(expression, dst)
+
+
+def repeats(expression: CronExpression, dst: DstRule) -> bool:
+    """Return whether times that the clock shows again tick again."""
+    return expression.is_wildcard if dst is DstRule.VIXIE else dst is DstRule.TWICE
+
+
 @dataclass(frozen=True, slots=True)
 class _Ticks:
     """The ticks as naive datetimes in UTC.
@@ -73,9 +66,7 @@ class _Ticks:
 
     @classmethod
     def of(cls, expression: CronExpression, zone: tzinfo, dst: DstRule) -> "_Ticks":
-        literal = expression.is_wildcard if dst is DstRule.VIXIE else dst is DstRule.TWICE
-        makes_up = not literal and dst is not DstRule.SKIP
-        return cls(expression, ZoneClock(zone), makes_up, repeats=literal)
+        return cls(expression, ZoneClock(zone), makes_up(expression, dst), repeats(expression, dst))
 
     def after(self, moment: datetime) -> datetime | None:
         at = self.clock.nearest_shown(moment.replace(microsecond=0))

@@ -52,7 +52,8 @@ class TaskSpec:
     executor: str | None = None
     """None means the default executor of the settings."""
     queue: str = "default"
-    isolation: str = "fork"
+    isolation: str | None = None
+    """`reuse` or `fork`; None means the default of the settings."""
     execution_timeout_seconds: float | None = None
     inputs: tuple[tuple[str, str], ...] = ()
     """(task_id, key) of each XCom its arguments name, read with the claim."""

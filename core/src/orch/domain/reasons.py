@@ -16,16 +16,32 @@ REASONS: dict[str, ReasonText] = {
     "run_queued": ReasonText(
         "The run waits for its turn.", "Wait for a scheduler, or start one with `orch up`."
     ),
+    "run_after": ReasonText(
+        "The run is not due yet: it begins at its tick and the jitter of its DAG.", "Wait for that time."
+    ),
     "max_active_runs": ReasonText(
         "The DAG has as many active runs as it may have.",
         "Wait for one to end, or raise `max_active_runs` of the DAG.",
     ),
     "dag_paused": ReasonText("The DAG is paused.", "Unpause it."),
+    "backfill_paused": ReasonText(
+        "The backfill that made the run is paused.", "Let it go on with `orch backfill resume ID`."
+    ),
     "upstream_not_done": ReasonText(
         "Upstream tasks have not ended yet.", "Look at the tasks named; they go first."
     ),
     "not_evaluated": ReasonText(
         "No scheduler has looked at it yet.", "Start one with `orch up` when none is running."
+    ),
+    "depends_on_past": ReasonText(
+        "The same task of the run before has not succeeded yet.",
+        "Wait for it; when it has failed, mend it and run the date of that run again:"
+        " `orch trigger DAG --logical-date DATE`.",
+    ),
+    "wait_for_downstream": ReasonText(
+        "Tasks directly downstream of it in the run before have not succeeded yet.",
+        "Wait for them; when one has failed, mend it and run the date of that run again:"
+        " `orch trigger DAG --logical-date DATE`.",
     ),
     "pool_full": ReasonText(
         "All slots of its pool are taken.", "Wait for a slot, or give the pool more slots."
@@ -41,7 +57,22 @@ REASONS: dict[str, ReasonText] = {
         "The DAG runs as many tasks as it may run at once.",
         "Wait for one to end, or raise `max_active_tasks` of the DAG.",
     ),
-    "executor_full": ReasonText("The executor takes no more tasks now.", "Wait, or raise its parallelism."),
+    "task_limit": ReasonText(
+        "As many instances of the task run, over all runs of its DAG, as may run at once.",
+        "Wait for one to end, or raise `max_active_tis_per_dag` of the task.",
+    ),
+    "run_task_limit": ReasonText(
+        "As many instances of the task run, in this run of its DAG, as may run at once.",
+        "Wait for one to end, or raise `max_active_tis_per_dagrun` of the task.",
+    ),
+    "pool_reserved": ReasonText(
+        "The free slots of its pool are kept for a task that comes first and needs more of them.",
+        "Wait until the task named has its slots, or give the pool more slots.",
+    ),
+    "executor_full": ReasonText(
+        "The executor takes no more tasks now.",
+        "Wait for one to end, or raise `core.executor_parallelism` when that limits it.",
+    ),
     "awaiting_admission": ReasonText(
         "It may run and waits for the next admission.", "Start a scheduler when none is running."
     ),
@@ -60,9 +91,20 @@ REASONS: dict[str, ReasonText] = {
     "handed_back": ReasonText("Its worker was told to stop and handed it back.", "Nothing to do."),
     "running": ReasonText("It is running.", "See its log with `orch task-log`."),
     # ended
+    "backfill_cancelled": ReasonText(
+        "Its backfill was cancelled before the run began.",
+        "Make another backfill, or trigger a run of that logical date, if it is wanted after all.",
+    ),
     "skipped_by_trigger_rule": ReasonText("Its trigger rule can no longer hold.", "See its upstream tasks."),
     "skipped_by_task": ReasonText("The task skipped itself.", "See its log."),
     "upstream_failed": ReasonText("A task it needs has failed.", "See the failed task's log."),
+    "dagrun_timeout": ReasonText(
+        "The run took longer than the `dagrun_timeout` of its DAG.",
+        "Raise it, or see in the logs what took so long.",
+    ),
+    "fail_fast": ReasonText(
+        "A task has failed, and with `fail_fast` that ends the whole run.", "See the failed task's log."
+    ),
     "task_failed": ReasonText("The task raised an error.", "See its log."),
     "tries_used_up": ReasonText("The last allowed try failed.", "See its log."),
     "failed_for_good": ReasonText(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from orch.domain.timetables import Timetable
+from orch.domain.timetables import DagTimetable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,15 @@ class DueTicks:
     following: datetime | None
 
 
-def due_ticks(timetable: Timetable, cursor: Cursor, now: datetime, *, catchup: bool, most: int) -> DueTicks:
+def due_ticks(
+    timetable: DagTimetable, cursor: Cursor, now: datetime, *, catchup: bool, most: int
+) -> DueTicks:
     """Return at most `most` ticks up to `now`; without catch-up only the latest missed one is made up for.
 
-    A new schedule starts at the start date when it catches up, and now when it does not.
+    A new schedule starts at the start date when it catches up, and now when it does not. Schedules without a
+    past, `@once` and `@continuous`, have nothing to catch up with.
     """
+    catchup = catchup and not timetable.follows_end
     tick = timetable.first(now, cursor.last, catchup=catchup) if cursor.is_new else cursor.following
     if not catchup and tick is not None and tick <= now:
         tick = timetable.latest(now) or tick

@@ -14,6 +14,14 @@ from orch.hookspecs.executors import (
 from orch.hookspecs.markers import hookimpl
 from orch.hookspecs.operators import OperatorSpec
 from orch.hookspecs.task_instances import TaskInstanceChange
+from orch.hookspecs.timetables import (
+    PointTimetable,
+    Timetable,
+    TimetableContext,
+    TimetableError,
+    TimetableKind,
+)
+from orch.hookspecs.weight_rules import WeightRuleSpec
 
 __all__ = [
     "AttemptKey",
@@ -26,6 +34,12 @@ __all__ = [
     "ExecutorStateError",
     "Inventory",
     "OperatorSpec",
+    "PointTimetable",
     "TaskInstanceChange",
+    "Timetable",
+    "TimetableContext",
+    "TimetableError",
+    "TimetableKind",
+    "WeightRuleSpec",
     "hookimpl",
 ]

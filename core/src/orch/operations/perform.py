@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from orch.domain.dagspec import DagSpec
+from orch.domain.timetables import DagTimetable, timetable_of
 from orch.errors import OrchError, StoreError
 from orch.operations.actor import Actor
 from orch.operations.authorise import authorise
@@ -21,6 +23,8 @@ class Services:
     default_executor: str
     wake: Callable[[], None] = lambda: None
     """Tells live schedulers that there is something new; a hint that may be lost."""
+    timetable_of: Callable[[DagSpec], DagTimetable] = timetable_of
+    """Gives a serialised DAG its timetable; the default knows no kinds of plugins."""
 
 
 @dataclass(frozen=True, slots=True)

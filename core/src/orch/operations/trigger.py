@@ -61,10 +61,10 @@ def _trigger(tx: Tx, services: Services, actor: Actor, request: TriggerRequest) 
     dag = find_current(tx, request.dag_id)
     if row.is_missing or dag is None:
         raise Conflict(f"DAG {request.dag_id!r} is gone: {row.file} has it no more; put it back to run it")
-    if row.import_error is not None:
+    if row.import_error is not None and dag.bundle_id is None:
         raise BadInput(
             f"DAG {request.dag_id!r}: {row.file} cannot be imported now ({row.import_error});"
-            " its tasks would fail, so mend the file first"
+            " no version of it is stored and its tasks would fail, so mend the file first"
         )
     now = from_micros(tx.now)
     date = request.logical_date

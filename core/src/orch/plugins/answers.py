@@ -5,15 +5,18 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from orch.domain.priorities import BUILT_IN as BUILT_IN_RULES
+from orch.domain.timetables import KINDS_OF_CORE
 from orch.errors import PluginError
-from orch.hookspecs import CliCommandSpec, ExecutorSpec, OperatorSpec
+from orch.hookspecs import CliCommandSpec, ExecutorSpec, OperatorSpec, TimetableKind, WeightRuleSpec
 
 Ask = Callable[[str], list[Any]]
 """Calls a collecting hook of one plugin; returns a list of its answers, which has one item or none."""
 
 _IMPORT_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _COMMAND_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_Spec = TypeVar("_Spec", OperatorSpec, ExecutorSpec, CliCommandSpec)
+_KIND_NAME = re.compile(r"[a-z][a-z0-9]*([_.-][a-z0-9]+)*")
+_Spec = TypeVar("_Spec", OperatorSpec, ExecutorSpec, TimetableKind, WeightRuleSpec, CliCommandSpec)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,8 @@ class Answers:
 
     operators: tuple[OperatorSpec, ...]
     executors: tuple[ExecutorSpec, ...]
+    timetables: tuple[TimetableKind, ...]
+    weight_rules: tuple[WeightRuleSpec, ...]
     cli_commands: tuple[CliCommandSpec, ...]
 
 
@@ -30,10 +35,14 @@ def ask_plugin(ask: Ask) -> Answers:
     answers = Answers(
         operators=_specs(ask, "register_operators", OperatorSpec),
         executors=_specs(ask, "register_executors", ExecutorSpec),
+        timetables=_specs(ask, "register_timetables", TimetableKind),
+        weight_rules=_specs(ask, "register_weight_rules", WeightRuleSpec),
         cli_commands=_specs(ask, "register_cli_commands", CliCommandSpec),
     )
     _check_operators(answers.operators)
     _check_executors(answers.executors)
+    _check_timetables(answers.timetables)
+    _check_weight_rules(answers.weight_rules)
     _check_commands(answers.cli_commands)
     return answers
 
@@ -64,6 +73,32 @@ def _check_executors(specs: Iterable[ExecutorSpec]) -> None:
             value = getattr(spec, field)
             if not callable(value) and not (field == "parallelism" and value is None):
                 raise PluginError(f"executor {spec.name!r}: {field} {value!r:.80} is not a function")
+
+
+def _check_timetables(kinds: Iterable[TimetableKind]) -> None:
+    for kind in kinds:
+        if not _KIND_NAME.fullmatch(kind.name):
+            raise PluginError(
+                f"timetable {kind.name!r:.80}: use small letters and digits, with single _, - or . between them"
+            )
+        if kind.name in KINDS_OF_CORE:
+            raise PluginError(f"timetable {kind.name!r} is a kind of core; choose another name")
+        for field in ("factory", "describe"):
+            value = getattr(kind, field)
+            if not callable(value) and not (field == "describe" and value is None):
+                raise PluginError(f"timetable {kind.name!r}: {field} {value!r:.80} is not a function")
+
+
+def _check_weight_rules(specs: Iterable[WeightRuleSpec]) -> None:
+    for spec in specs:
+        if not _KIND_NAME.fullmatch(spec.name):
+            raise PluginError(
+                f"weight rule {spec.name!r:.80}: use small letters and digits, with single _, - or . between them"
+            )
+        if spec.name in BUILT_IN_RULES:
+            raise PluginError(f"weight rule {spec.name!r} is a rule of core; choose another name")
+        if not callable(spec.weigh):
+            raise PluginError(f"weight rule {spec.name!r}: weigh {spec.weigh!r:.80} is not a function")
 
 
 def _check_commands(specs: Iterable[CliCommandSpec]) -> None:

@@ -1,4 +1,4 @@
-"""The catalogue of known providers: which distribution brings a module, an executor or an operator."""
+"""The catalogue of known providers: which distribution brings a module, an executor, an operator or a timetable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ class Provider:
     distribution: str
     executors: tuple[str, ...] = ()
     operators: tuple[str, ...] = ()
+    timetables: tuple[str, ...] = ()
     is_released: bool = False
     """Whether it can be installed today."""
 
@@ -62,6 +63,11 @@ def remedy_for_module(module: str | None) -> str | None:
 def package_with_executor(name: str) -> str | None:
     """Return the import package of the known provider that brings this executor."""
     return next((package for package, known in KNOWN_PROVIDERS.items() if name in known.executors), None)
+
+
+def package_with_timetable(name: str) -> str | None:
+    """Return the import package of the known provider that brings this kind of timetable."""
+    return next((package for package, known in KNOWN_PROVIDERS.items() if name in known.timetables), None)
 
 
 def package_with_operator(name: str) -> str | None:

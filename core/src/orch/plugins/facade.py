@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
 
+from orch.domain.dagspec import DagSpec, TimetableSpec
+from orch.domain.timetables import TimetableFactory
 from orch.errors import PluginError, nearest
 from orch.hookspecs import (
     CliCommandSpec,
@@ -10,11 +14,18 @@ from orch.hookspecs import (
     ExecutorSpec,
     OperatorSpec,
     TaskInstanceChange,
+    TimetableKind,
+    WeightRuleSpec,
 )
-from orch.plugins.catalogue import KNOWN_PROVIDERS, package_with_executor
+from orch.plugins.catalogue import KNOWN_PROVIDERS, package_with_executor, package_with_timetable
 from orch.plugins.observers import Observer, notify_all
 from orch.plugins.registries import Registries
 from orch.plugins.report import PluginReport, PluginState
+from orch.plugins.timetables import GuardedKind
+from orch.plugins.weight_rules import GuardedRule, with_plugin_priorities
+
+if TYPE_CHECKING:
+    from orch.domain.timetables import DagTimetable
 
 
 @dataclass(frozen=True)
@@ -26,6 +37,11 @@ class Plugins:
     """Every plugin that was found, sorted by name."""
     task_instance_observers: Sequence[Observer[TaskInstanceChange]] = ()
     run_observers: Sequence[Observer[DagRunChange]] = ()
+    guarded_timetables: Mapping[str, GuardedKind] = field(default_factory=dict)
+    """The kinds of timetables of plugins by name, so that what breaks their contract names the plugin."""
+
+    guarded_rules: Mapping[str, GuardedRule] = field(default_factory=dict)
+    """The weight rules of plugins by name."""
 
     @property
     def operators(self) -> Mapping[str, OperatorSpec]:
@@ -38,6 +54,16 @@ class Plugins:
         return self.registries.executors
 
     @property
+    def timetables(self) -> Mapping[str, TimetableKind]:
+        """Kinds of timetables that plugins bring, by name."""
+        return self.registries.timetables
+
+    @property
+    def weight_rules(self) -> Mapping[str, WeightRuleSpec]:
+        """Weight rules that plugins bring, by name."""
+        return self.registries.weight_rules
+
+    @property
     def cli_commands(self) -> Mapping[str, CliCommandSpec]:
         """Commands by name."""
         return self.registries.cli_commands
@@ -48,6 +74,32 @@ class Plugins:
         if spec is None:
             raise PluginError(f"unknown executor {name!r}{self._remedy_for_executor(name)}")
         return spec
+
+    @cached_property
+    def timetable_kinds(self) -> Mapping[str, TimetableFactory]:
+        """All kinds of timetables by name: those of core, and guarded ones of plugins."""
+        # Late: each command loads plugins, and few of them read schedules.
+        from orch.domain.timetables.kinds import BUILT_IN
+
+        return {**BUILT_IN, **self.guarded_timetables}
+
+    def timetable_of(self, spec: DagSpec) -> "DagTimetable":
+        """Return the timetable of a DAG; PluginError for a kind that nobody brings says what to install."""
+        from orch.domain.timetables.kinds import timetable_of  # late, as above
+
+        if spec.timetable is not None and spec.timetable.kind not in self.timetable_kinds:
+            kind = spec.timetable.kind
+            raise PluginError(f"unknown timetable {kind!r}{self._remedy_for_timetable(kind)}")
+        return timetable_of(spec, self.timetable_kinds)
+
+    def with_priorities(self, spec: DagSpec) -> DagSpec:
+        """Return the spec with the priorities that weight rules of plugins give; PluginError says what is wrong."""
+        return with_plugin_priorities(spec, self.guarded_rules)
+
+    def words_of(self, timetable: TimetableSpec) -> str | None:
+        """Return what the plugin of a timetable calls it; None when it has no words for it."""
+        kind = self.guarded_timetables.get(timetable.kind)
+        return None if kind is None else kind.words(timetable.arguments)
 
     def notify_task_instances(self, changes: Sequence[TaskInstanceChange]) -> None:
         """Tell the observers that task instances have moved; call it after the commit. Never raises."""
@@ -62,6 +114,23 @@ class Plugins:
         if package is None:
             known = ", ".join(sorted(self.executors)) or "none; pip install orch-local"
             return nearest(name, self.executors) or f"; known: {known}"
+        return self._remedy_for_package(package)
+
+    def _remedy_for_timetable(self, kind: str) -> str:
+        if package := package_with_timetable(kind):
+            return self._remedy_for_package(package)
+        hint = nearest(kind, self.timetables)
+        for name, known in self.guarded_timetables.items():
+            if hint == f"; did you mean {name!r}?":
+                return f"; did you mean {name!r} of {self._whose(known.plugin)}?"
+        listed = ", ".join(sorted(self.timetables)) or "none"
+        return f"; install the plugin that brings it (timetables of plugins here: {listed})"
+
+    def _whose(self, plugin: str) -> str:
+        packages = [report.distribution for report in self.report if report.name == plugin]
+        return f"package {packages[0]!r}" if packages and packages[0] else f"plugin {plugin!r}"
+
+    def _remedy_for_package(self, package: str) -> str:
         for plugin in self.report:
             if plugin.origin.startswith(f"{package}."):
                 return f"; {_why_silent(plugin)}"

@@ -17,7 +17,9 @@ from orch.plugins.facade import Plugins
 from orch.plugins.observers import Change, Observer
 from orch.plugins.registries import build_registries
 from orch.plugins.report import PluginReport, PluginState
+from orch.plugins.timetables import guarded_kinds
 from orch.plugins.validate import SPEC_MODULES, implementations, problems
+from orch.plugins.weight_rules import guarded_rules
 from orch.settings import PluginsSettings, Settings
 
 log = logging.getLogger("orch.plugins")
@@ -49,6 +51,8 @@ def load_candidates(candidates: Iterable[Candidate], settings: PluginsSettings) 
         report=report,
         task_instance_observers=loader.task_instance_observers(),
         run_observers=loader.run_observers(),
+        guarded_timetables=guarded_kinds(loader.answers),
+        guarded_rules=guarded_rules(loader.answers),
     )
 
 

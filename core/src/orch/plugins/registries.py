@@ -6,18 +6,20 @@ from types import MappingProxyType
 from typing import TypeVar
 
 from orch.errors import PluginError
-from orch.hookspecs import CliCommandSpec, ExecutorSpec, OperatorSpec
+from orch.hookspecs import CliCommandSpec, ExecutorSpec, OperatorSpec, TimetableKind, WeightRuleSpec
 from orch.plugins.answers import Answers
 
-_Spec = TypeVar("_Spec", OperatorSpec, ExecutorSpec, CliCommandSpec)
+_Spec = TypeVar("_Spec", OperatorSpec, ExecutorSpec, TimetableKind, WeightRuleSpec, CliCommandSpec)
 
 
 @dataclass(frozen=True, slots=True)
 class Registries:
-    """The operators, executors and commands of all plugins that work."""
+    """The operators, executors, timetables, weight rules and commands of all plugins that work."""
 
     operators: Mapping[str, OperatorSpec] = field(default_factory=dict)
     executors: Mapping[str, ExecutorSpec] = field(default_factory=dict)
+    timetables: Mapping[str, TimetableKind] = field(default_factory=dict)
+    weight_rules: Mapping[str, WeightRuleSpec] = field(default_factory=dict)
     cli_commands: Mapping[str, CliCommandSpec] = field(default_factory=dict)
 
 
@@ -26,6 +28,8 @@ def build_registries(answers: Mapping[str, Answers]) -> Registries:
     return Registries(
         operators=_registry("operator", ((name, each.operators) for name, each in answers.items())),
         executors=_registry("executor", ((name, each.executors) for name, each in answers.items())),
+        timetables=_registry("timetable", ((name, each.timetables) for name, each in answers.items())),
+        weight_rules=_registry("weight rule", ((name, each.weight_rules) for name, each in answers.items())),
         cli_commands=_registry("command", ((name, each.cli_commands) for name, each in answers.items())),
     )
 

@@ -6,10 +6,18 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from orch.errors import nearest
-from orch.hookspecs import commands, dag_runs, executors, operators, task_instances
+from orch.hookspecs import commands, dag_runs, executors, operators, task_instances, timetables, weight_rules
 from orch.hookspecs.markers import PROJECT
 
-SPEC_MODULES: tuple[ModuleType, ...] = (operators, executors, commands, task_instances, dag_runs)
+SPEC_MODULES: tuple[ModuleType, ...] = (
+    operators,
+    executors,
+    timetables,
+    weight_rules,
+    commands,
+    task_instances,
+    dag_runs,
+)
 """Every module of hook specs; a new one is entered here."""
 
 

@@ -1,11 +1,12 @@
 """What every scheduler service is given: the store, who it is, its settings, and its plugins."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from orch.clock import Clock, from_micros, system_clock
 from orch.domain.states import Actor, RunState
 from orch.hookspecs.dag_runs import DagRunChange
-from orch.hookspecs.executors import BaseExecutor
+from orch.hookspecs.executors import AttemptKey, BaseExecutor
 from orch.hookspecs.task_instances import TaskInstanceChange
 from orch.plugins.facade import Plugins
 from orch.settings import Settings
@@ -28,6 +29,8 @@ class SchedulerContext:
     scope: int | None = None
     clock: Clock = system_clock
     specs: SpecCache = field(default_factory=SpecCache)
+    hint_workers: Callable[[bytes], None] = lambda _: None
+    """Sends a hint of this kind to the workers; it may be lost."""
 
     def claims_from_database(self, executor: str) -> bool:
         """Return whether the workers of an executor claim from the database and need only be told."""
@@ -51,6 +54,10 @@ class Changes:
     tasks: list[TaskInstanceChange] = field(default_factory=list)
     runs: list[DagRunChange] = field(default_factory=list)
     queued: list[DispatchRow] = field(default_factory=list)
+    may_admit_more: bool = False
+    """An admission was cut short, or has changed what it closed before."""
+    revoked: list[tuple[str, AttemptKey]] = field(default_factory=list)
+    """Attempts that were taken back, each after the name of its executor."""
 
     def add_task(self, run: RunRow, old: TaskRow, new: TaskRow, at: int) -> None:
         """Note one moved task instance."""

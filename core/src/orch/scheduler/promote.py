@@ -20,7 +20,6 @@ def promote(context: SchedulerContext) -> int:
             move = RunMove(run.run_pk, run.version, run.state, RunState.RUNNING, due_at=tx.now)
             if move_run(tx, move, context.by):
                 changes.add_run(run, RunState.RUNNING, tx.now)
-        for run_pk in promotion.without_room(tx, batch, context.scope):
-            promotion.set_run_reason(tx, run_pk, "max_active_runs")
+        promotion.set_run_reasons(tx, promotion.without_room(tx, batch, context.scope))
     changes.tell(context.plugins)
     return len(changes.runs)

@@ -10,19 +10,21 @@ from pathlib import Path
 from orch.clock import monotonic
 from orch.errors import OrchError, StoreError
 from orch.failpoints import FailpointError
-from orch.hints import HintSocket, send_hint
+from orch.hints import LOOK, HintSocket, send_hint
 from orch.hookspecs.executors import BaseExecutor, ExecutorContext
 from orch.ids import new_incarnation
 from orch.plugins.facade import Plugins
 from orch.processes import LockFile, StopSignal, boot_id
+from orch.scheduler.admit import admission_waits
+from orch.scheduler.backfills import advance_backfills
 from orch.scheduler.context import SchedulerContext
-from orch.scheduler.create_runs import create_runs
+from orch.scheduler.create_runs import RunCreator
 from orch.scheduler.evaluate import Evaluator
 from orch.scheduler.promote import promote
 from orch.scheduler.rescue import Rescuer
 from orch.scheduler.send import send
 from orch.settings import Settings
-from orch.store.engine import Store
+from orch.store.engine import Store, Tx
 from orch.store.queries import cursors, limits, processes, runs
 from orch.store.queries.processes import ProcessInfo
 
@@ -50,7 +52,9 @@ class Scheduler:
         self._settings = settings
         self._store = store
         self.context = SchedulerContext(store, settings, plugins, new_incarnation("scheduler"), executors={})
+        self.context.hint_workers = self._hint_workers
         self._scope_run_pk = scope_run_pk
+        self._creator = RunCreator(self.context)
         self._evaluator = Evaluator(self.context)
         self._rescuer = Rescuer(self.context)
         self._worker_addresses: list[str] = []
@@ -80,7 +84,8 @@ class Scheduler:
         if self._scope_run_pk is not None and self.context.scope is None:
             with self._store.read() as tx:
                 self.context.scope = runs.dag_of_run(tx, self._scope_run_pk)
-        done = create_runs(self.context)
+        done = self._creator.run_once()
+        done += advance_backfills(self.context)
         done += promote(self.context)
         done += self._evaluate()
         return done + send(self.context)
@@ -104,10 +109,15 @@ class Scheduler:
                 log.warning("%s; trying again in %.1f s", error, timeout)
 
     def _evaluate(self) -> int:
-        """Evaluate when something is due or waits for admission; the look before spares the write lock."""
+        """Evaluate when a run is due or somebody can be admitted; the look before spares the write lock."""
         with self._store.read() as tx:
             if not runs.work_waits(tx, self.context.scope):
-                return 0
+                mark = tx.mark()
+                if mark == self._evaluator.settled:  # nobody can be admitted who could not at the last look
+                    return 0
+                if not admission_waits(self.context, tx):
+                    self._evaluator.settled = mark
+                    return 0
         return self._evaluator.run_once()
 
     def _live(self, address: str, lock: Path) -> None:
@@ -144,18 +154,20 @@ class Scheduler:
         )
         with self._store.write("register_process") as tx:
             processes.register(tx, info)
-            for spec in self.context.plugins.executors.values():
-                if (
-                    spec.parallelism is not None
-                ):  # a limit of the executor itself, whatever its workers could do
-                    limits.set_size(
-                        tx,
-                        "executor",
-                        spec.name,
-                        spec.effective_parallelism(self._settings.worker.parallelism),
-                    )
+            self._set_limits(tx)
         self._registered = True
         self._find_workers()
+
+    def _set_limits(self, tx: Tx) -> None:
+        """Store what the settings say about admission: how executors are limited, and what waiting is worth."""
+        limits.set_ageing(tx, self._settings.scheduler.ageing_seconds)
+        for spec in self.context.plugins.executors.values():
+            own = None if spec.parallelism is None else spec.parallelism(self._settings.worker.parallelism)
+            sizes = [size for size in (self._settings.core.executor_parallelism, own) if size]
+            if sizes:
+                limits.set_size(tx, "executor", spec.name, min(sizes))
+            else:
+                limits.lift(tx, "executor", spec.name)
 
     def _release(self) -> None:
         with contextlib.suppress(StoreError), self._store.write("release_process") as tx:
@@ -190,9 +202,9 @@ class Scheduler:
         with self._store.read() as tx:
             self._worker_addresses = processes.addresses(tx, "worker")
 
-    def _hint_workers(self) -> None:
-        reached = [send_hint(address) for address in self._worker_addresses]
+    def _hint_workers(self, kind: bytes = LOOK) -> None:
+        reached = [send_hint(address, kind) for address in self._worker_addresses]
         if not reached or not all(reached):
             self._find_workers()
             for address in self._worker_addresses:
-                send_hint(address)
+                send_hint(address, kind)

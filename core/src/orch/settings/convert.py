@@ -89,6 +89,8 @@ def _path(kind: Any, raw: object, base: Path) -> Path | None:
 def _checked(setting: Setting, value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("it must be finite")
+    if setting.choices and value not in setting.choices:
+        raise ValueError(f"it must be {' or '.join(setting.choices)}")
     if setting.at_least is not None and value < setting.at_least:
         raise ValueError(f"it must be at least {setting.at_least:g}")
     if setting.at_most is not None and value > setting.at_most:

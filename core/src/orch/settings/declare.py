@@ -15,11 +15,13 @@ def says(
     default: Callable[[Path], Any] | None = None,
     default_text: str | None = None,
     in_file: bool = True,
+    choices: tuple[str, ...] = (),
 ) -> Mapping[str, Any]:
     """Return the metadata of a section's field that declares it as a setting.
 
     `alias` is a second environment variable. `default` computes the default from the home folder, for a field
-    that has none; `default_text` then says so in words. With `in_file=False` only the alias can set it.
+    that has none; `default_text` then says so in words. With `in_file=False` only the alias can set it. A text
+    with `choices` must be one of them.
     """
     return {
         "sentence": sentence,
@@ -29,6 +31,7 @@ def says(
         "default": default,
         "default_text": default_text,
         "in_file": in_file,
+        "choices": choices,
     }
 
 
@@ -46,6 +49,7 @@ class Setting:
     at_most: float | None = None
     alias: str | None = None
     in_file: bool = True
+    choices: tuple[str, ...] = ()
 
     @property
     def section(self) -> str:
@@ -60,7 +64,7 @@ class Setting:
     @property
     def type_text(self) -> str:
         """Its type in the words of the documentation."""
-        return _TYPE_TEXTS[self.type]
+        return " or ".join(f"`{choice}`" for choice in self.choices) or _TYPE_TEXTS[self.type]
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -100,6 +104,7 @@ def _from_field(section: str, field: Field[Any]) -> Setting:
         at_most=facts["at_most"],
         alias=facts["alias"],
         in_file=facts["in_file"],
+        choices=facts["choices"],
     )
 
 

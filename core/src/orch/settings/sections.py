@@ -50,6 +50,13 @@ class CoreSettings:
     max_active_runs_per_dag: int = field(
         default=16, metadata=says("Runs of one DAG that may be running.", at_least=1)
     )
+    executor_parallelism: int = field(
+        default=0,
+        metadata=says(
+            "Task instances of one executor that may be queued or running; 0 means what the executor itself says.",
+            at_least=0,
+        ),
+    )
     default_timezone: str = field(
         default="UTC", metadata=says("Time zone of dates on the command line that do not name one.")
     )
@@ -58,6 +65,11 @@ class CoreSettings:
     def logs_folder(self) -> Path:
         """Folder of all logs."""
         return self.home / "logs"
+
+    @property
+    def bundles_folder(self) -> Path:
+        """Folder in which the worker lays out stored states of the dags folder."""
+        return self.home / "bundles"
 
     @property
     def run_folder(self) -> Path:
@@ -101,6 +113,12 @@ class SchedulerSettings:
         default=10.0,
         metadata=says("How long a worker may leave an attempt out of its heartbeats.", at_least=0),
     )
+    ageing_seconds: float = field(
+        default=3600.0,
+        metadata=says(
+            "Waiting time that counts as much as twice the priority weight.", at_least=1, at_most=31_536_000
+        ),
+    )
     infra_loss_limit: int = field(
         default=3,
         metadata=says("Lost attempts of a task (not its own failures) before it fails.", at_least=1),
@@ -132,10 +150,28 @@ class WorkerSettings:
         default=5.0, metadata=says("Time between SIGTERM and SIGKILL for a task process.", at_least=0)
     )
     xcom_max_bytes: int = field(
-        default=1_048_576, metadata=says("Largest XCom, in bytes of its JSON.", at_least=1, at_most=LARGEST_XCOM)
+        default=1_048_576,
+        metadata=says("Largest XCom, in bytes of its JSON.", at_least=1, at_most=LARGEST_XCOM),
     )
     log_max_bytes: int = field(
         default=10_485_760, metadata=says("Largest log of one attempt; the rest is cut off.", at_least=1_024)
+    )
+    isolation: str = field(
+        default="reuse",
+        metadata=says(
+            "How tasks that do not say it get their process: one that was reset after other tasks, or a fresh one.",
+            choices=("reuse", "fork"),
+        ),
+    )
+    tasks_per_process: int = field(
+        default=100, metadata=says("Tasks after which a task process is replaced.", at_least=1)
+    )
+    task_process_growth_mb: int = field(
+        default=100,
+        metadata=says(
+            "A task process that has gained more memory since its first task, in MiB, is replaced.",
+            at_least=0,
+        ),
     )
 
 
@@ -157,6 +193,20 @@ class DagFilesSettings:
         ),
     )
     parallelism: int = field(default=2, metadata=says("DAG files imported at once.", at_least=1))
+    pinned_suffixes: tuple[str, ...] = field(
+        default=(".sql", ".sh", ".j2", ".jinja", ".jinja2", ".yaml", ".yml", ".toml"),
+        metadata=says(
+            "Endings of files that are stored with the Python files, so that a run keeps those it began with.",
+            default_text=".sql, .sh, .j2, .jinja, .jinja2, .yaml, .yml, .toml",
+        ),
+    )
+    pinned_max_bytes: int = field(
+        default=1_048_576,
+        metadata=says(
+            "Largest file of such an ending, or read by an import, that is stored; a run sees larger ones as they are.",
+            at_least=0,
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

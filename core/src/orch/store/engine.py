@@ -36,6 +36,10 @@ class StoreUnavailable(StoreError):
     """The database cannot be reached or read."""
 
 
+class StoreRefused(StoreError):
+    """The database refused a value or a row: the fault of the statement, while the database is well."""
+
+
 TRANSIENT = (StoreBusy, StoreUnavailable, StoreFull)
 """Errors after which the same transaction may be tried again."""
 
@@ -60,9 +64,33 @@ class Tx:
         """Run one driver-level query and return all of its rows."""
         return self.driver.execute(sql, parameters).fetchall()
 
+    def mark(self) -> object:
+        """Return a mark of what this transaction sees; a later one that is equal sees the same.
+
+        The driver is part of it: the other two count from the opening of a connection, what others have committed
+        and what it has changed itself.
+        """
+        ((others,),) = self.rows("PRAGMA data_version")
+        return self.driver, others, self.driver.total_changes
+
     def execute(self, sql: str) -> None:
         """Run one driver-level statement without parameters."""
         self.driver.execute(sql)
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """Undo what the block wrote when it raises; the transaction itself goes on."""
+        self.driver.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException as error:
+            if self.driver.in_transaction:  # a full disk ends the transaction by itself
+                self.driver.execute("ROLLBACK TO part")
+                self.driver.execute("RELEASE part")
+            if isinstance(error, sqlite3.Error):
+                raise translate(error) from error
+            raise
+        self.driver.execute("RELEASE part")
 
 
 @contextmanager
@@ -204,7 +232,7 @@ def translate(error: Exception) -> StoreError:
         error = error.orig
     text = str(error)
     if isinstance(error, _ABOUT_A_VALUE) and "closed" not in text:
-        return StoreError(f"the database refused a value: {text}")
+        return StoreRefused(f"the database refused a value: {text}")
     if "locked" in text or "busy" in text:
         return StoreBusy()
     if "full" in text:
@@ -216,7 +244,7 @@ def translate(error: Exception) -> StoreError:
     if "readonly" in text or "read-only" in text:
         return StoreReadOnly()
     if isinstance(error, sqlite3.IntegrityError):
-        return StoreError(f"the database refused a row: {text}")
+        return StoreRefused(f"the database refused a row: {text}")
     if "no such table" in text:
         return StoreError(f"the database has no orch schema ({text}); run `orch db migrate`")
     if "unable to open" in text:

@@ -2,8 +2,8 @@
 
 import itertools
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from orch.domain.states import TERMINAL, Actor, TaskState
 from orch.ids import new_nonce
 from orch.runner.outcome import Outcome
 from orch.store.engine import Store, Tx
-from orch.store.queries import attempts, processes, runs, xcoms
+from orch.store.queries import attempts, bundles, processes, runs, xcoms
 from orch.store.queries.attempts import AttemptEnd, AttemptRow
 from orch.store.queries.processes import ProcessInfo
 from orch.store.queries.transitions import By, TaskMove, TaskRow, move_tasks
@@ -53,6 +53,8 @@ class Claimed:
     inputs: tuple[tuple[str, str, int, str | None], ...]
     inputs_left_out: bool = False
     """True when the inputs are too large to be read together: the values are None, the task asks for each."""
+    bundle: str | None = None
+    """Hash of the stored state of the dags folder that it runs; None means the files as they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class HeartbeatReply:
 
     revoked: tuple[tuple[int, int], ...] = ()
     known: bool = True
+    why: Mapping[tuple[int, int], str] = field(default_factory=dict)
+    """For some of the revoked ones a line for people."""
 
 
 class Execution:
@@ -130,7 +134,8 @@ class Execution:
             named = set(held)
             lost = [row for key, row in mine.items() if key not in named]
             self._rescue_unnamed(tx, lost, grace_seconds)
-            return HeartbeatReply(tuple(key for key in held if key not in mine))
+            revoked = tuple(key for key in held if key not in mine)
+            return HeartbeatReply(revoked, why=attempts.errors_of(tx, revoked))
 
     def hand_back(self, incarnation: str, keys: Sequence[tuple[int, int, str]]) -> None:
         """T15: give back attempts whose tasks were ended by a drain; no try is used."""
@@ -166,6 +171,21 @@ class Execution:
         """Return a value that an accepted attempt of the run has pushed, as JSON text."""
         with self._store.read() as tx:
             return xcoms.get(tx, run_pk, task_id, key, map_index)
+
+    def bundle_files(self, bundle: str) -> dict[str, str] | None:
+        """Return path -> content hash (or alias) of a stored state of the dags folder; None when it is not stored."""
+        with self._store.read() as tx:
+            return bundles.files_of(tx, bundle)
+
+    def blobs(self, hashes: Sequence[str]) -> dict[str, bytes]:
+        """Return the stored contents of these hashes."""
+        with self._store.read() as tx:
+            return bundles.contents(tx, hashes)
+
+    def bundles_in_use(self) -> set[str]:
+        """Return the bundles that open runs have, or that new runs would get."""
+        with self._store.read() as tx:
+            return bundles.in_use(tx)
 
     def scheduler_addresses(self) -> list[str]:
         """Return where schedulers listen for wake-up hints."""
@@ -211,7 +231,8 @@ class Execution:
         return claimed
 
     def _one_claimed(self, tx: Tx, row: TaskRow, nonce: str, context: tuple[Any, ...]) -> Claimed:
-        dag_id, run_id, run_type, logical, start, end, run_after, conf, file, version_id, source_rev = context
+        dag_id, run_id, run_type, logical, start, end, run_after, conf, file, version_id, *sources = context
+        source_rev, bundle = sources
         spec = self._specs.get(tx, version_id).by_id[row.task_id]
         values, left_out = xcoms.of_tasks(tx, row.run_pk, spec.inputs, MOST_INPUT_BYTES)
         inputs = tuple((task_id, key, -1, values.get((task_id, key))) for task_id, key in spec.inputs)
@@ -238,6 +259,7 @@ class Execution:
             spec=spec,
             inputs=inputs,
             inputs_left_out=left_out,
+            bundle=bundle,
         )
 
     def _report(self, tx: Tx, incarnation: str, reports: Sequence[AttemptReport]) -> list[str]:
@@ -371,8 +393,11 @@ def _run_context(tx: Tx, run_pk: int) -> tuple[Any, ...]:
     return tx.rows(
         """
         SELECT r.dag_id, r.run_id, r.run_type, r.logical_date, r.data_interval_start, r.data_interval_end,
-          r.run_after, r.conf, d.file, r.dag_version_id, r.source_rev
-        FROM dag_run r JOIN dag d ON d.id = r.dag_pk WHERE r.id = ?
+          r.run_after, r.conf, COALESCE(v.file, d.file), r.dag_version_id, r.source_rev, b.hash
+        FROM dag_run r JOIN dag d ON d.id = r.dag_pk LEFT JOIN bundle b ON b.id = r.bundle_id
+        LEFT JOIN dag_revision v ON b.id IS NOT NULL AND v.dag_pk = r.dag_pk
+          AND v.dag_version_id = r.dag_version_id AND v.source_rev = r.source_rev
+        WHERE r.id = ?
         """,
         (run_pk,),
     )[0]

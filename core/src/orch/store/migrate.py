@@ -14,6 +14,7 @@ from orch.errors import BadInput, SchemaMismatch, StoreError
 from orch.failpoints import Failpoints
 from orch.store.engine import Tx, make_engine, transaction, translate
 from orch.store.queries import limits
+from orch.store.queries.limit_sizes import pool_exists
 from orch.store.reader import file_in
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def upgrade(
             return False
         _refuse_unknown(found)
         _alembic(tx.conn, "upgrade", "head")
-        if ("pool", limits.DEFAULT_POOL) not in limits.sizes(tx):
+        if not pool_exists(tx, limits.DEFAULT_POOL):
             limits.set_size(tx, "pool", limits.DEFAULT_POOL, default_pool_slots)
         if also is not None:
             also(tx)

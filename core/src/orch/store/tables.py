@@ -40,9 +40,6 @@ dag = sa.Table(
     sa.Column("current_version_id", BigId, comment="dag_version.id of new runs"),
     sa.Column("source_rev", sa.Text, nullable=False, server_default=""),
     sa.Column("bundle_id", BigId, comment="bundle.id of new runs: a stored state of the dags folder"),
-    sa.Column(
-        "admitted_at", Micros, nullable=False, server_default="0", comment="whose turn it is: the longest ago"
-    ),
     sa.Column("created_at", Micros, nullable=False),
     sa.Column("updated_at", Micros, nullable=False),
 )
@@ -69,6 +66,13 @@ dag_revision = sa.Table(
     sa.Column("source_rev", sa.Text, nullable=False, comment="hash of the file and what its import used"),
     sa.Column("bundle_id", BigId, comment="the first bundle with these sources; null when none was stored"),
     sa.Column("file", sa.Text, nullable=False),
+    sa.Column(
+        "sources",
+        sa.Text,
+        nullable=False,
+        server_default="{}",
+        comment="JSON object: path -> digest, of source_rev",
+    ),
     sa.Column("created_at", Micros, nullable=False),
     sa.UniqueConstraint("dag_pk", "dag_version_id", "source_rev"),
 )
@@ -156,8 +160,12 @@ dag_run = sa.Table(
     sa.Index("ix_dag_run_open_of_dag", "dag_pk", "state", "run_type",
              sqlite_where=sa.text("state IN ('queued', 'running')"),
              postgresql_where=sa.text("state IN ('queued', 'running')")),
+    sa.Index("ix_dag_run_queued", "backfill_id", "dag_pk", "run_after", "id",
+             sqlite_where=sa.text("state = 'queued'"), postgresql_where=sa.text("state = 'queued'")),
     sa.Index("ix_dag_run_order", "dag_pk", sa.text("COALESCE(logical_date, run_after)"), "id"),
     sa.Index("ix_dag_run_dag_pk_created_at", "dag_pk", "created_at"),
+    sa.Index("ix_dag_run_bundle_id", "bundle_id",
+             sqlite_where=sa.text("bundle_id IS NOT NULL"), postgresql_where=sa.text("bundle_id IS NOT NULL")),
     sa.Index("ix_dag_run_open", "state", "due_at",
              sqlite_where=sa.text("state IN ('queued', 'running')"),
              postgresql_where=sa.text("state IN ('queued', 'running')")),
@@ -184,7 +192,7 @@ task_instance = sa.Table(
     sa.Column("slots", sa.Integer, nullable=False, server_default="1"),
     sa.Column("priority", sa.Integer, nullable=False, server_default="1"),
     sa.Column("head_start", Micros, nullable=False, server_default="0", comment="what its priority is worth"),
-    sa.Column("lane", sa.Text, nullable=False, server_default="", comment="set when the task has limits of its own"),
+    sa.Column("lane", sa.Text, nullable=False, server_default="", comment="what is admitted one after the other"),
     sa.Column("executor", sa.Text, nullable=False),
     sa.Column("queue", sa.Text, nullable=False, server_default="default"),
     sa.Column("reason", sa.Text, comment="code of domain.reasons: why it is where it is"),
@@ -212,7 +220,11 @@ attempt = sa.Table(
     sa.Column("claimed_at", Micros, nullable=False),
     sa.Column("started_at", Micros),
     sa.Column("ended_at", Micros),
-    sa.Column("outcome", sa.Text, comment="null while open"),
+    sa.Column(
+        "outcome",
+        sa.Text,
+        comment="null while open; success, failed, skipped: as reported; interrupted, lost, revoked: without a report",
+    ),
     sa.Column("error", sa.Text, comment="one line for people"),
     sa.Column("exit", sa.Text, comment="exit code or signal of the task process"),
     sa.Column("log_path", sa.Text, comment="relative to the logs folder"),
@@ -261,7 +273,8 @@ dispatch = sa.Table(
     sa.Column("executor", sa.Text, nullable=False),
     sa.Column("queue", sa.Text, nullable=False),
     sa.Column("priority", sa.Integer, nullable=False),
-    sa.Column("created_at", Micros, nullable=False),
+    sa.Column("head_start", Micros, nullable=False, server_default="0", comment="of its task instance"),
+    sa.Column("created_at", Micros, nullable=False, comment="in the order of admission"),
     sa.Column("sent_at", Micros),
     sa.Index("ix_dispatch_executor_queue_priority", "executor", "queue", "priority", "ti_id"),
 )
@@ -373,7 +386,9 @@ backfill = sa.Table(
     _id(),
     sa.Column("dag_pk", BigId, nullable=False, index=True),
     sa.Column("dag_id", sa.Text, nullable=False),
+    sa.Column("dag_version_id", BigId, nullable=False, comment="whose schedule gives the dates"),
     sa.Column("state", sa.Text, nullable=False, comment="running, paused, completed, cancelled"),
+    sa.Column("state_since", Micros, nullable=False),
     sa.Column("from_date", Micros, nullable=False, comment="first logical date, included"),
     sa.Column("to_date", Micros, nullable=False, comment="last logical date, included"),
     sa.Column("run_backwards", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -411,6 +426,14 @@ limit_row = sa.Table(
     sa.Index("ix_limit_row_saturated", "kind", "name", sqlite_where=sa.text("saturated_since IS NOT NULL"),
              postgresql_where=sa.text("saturated_since IS NOT NULL")),
 )  # fmt: skip
+
+turn = sa.Table(
+    "turn",
+    metadata,
+    sa.Column("pool", sa.Text, primary_key=True),
+    sa.Column("dag_pk", BigId, primary_key=True, autoincrement=False),
+    sa.Column("served_at", Micros, nullable=False, comment="when the DAG last got a slot of the pool"),
+)
 
 limit_history = sa.Table(
     "limit_history",

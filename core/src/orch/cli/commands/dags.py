@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orch.app.reader import open_reader
+from orch.cli.commands.dag_diff import dag_diff
+from orch.cli.commands.dag_versions import dag_versions
 from orch.cli.commands.list_dags import list_dags
 from orch.cli.edge import DONE, FAILED
 from orch.cli.output import Output
@@ -27,10 +29,12 @@ MOST_NAMED = 5
 
 @click.group()
 def dags() -> None:
-    """Check the DAG files."""
+    """Check the DAG files; show and compare versions of DAGs."""
 
 
 dags.add_command(list_dags, "list")
+dags.add_command(dag_versions)
+dags.add_command(dag_diff)
 
 
 @dags.command()

@@ -7,7 +7,7 @@ import click
 
 from orch.app.home import is_served, up_lock
 from orch.app.reader import live_processes, reader_of, require_database
-from orch.app.services import database_of, make_home, open_store
+from orch.app.services import database_of, make_home, open_store, timetables_of
 from orch.cli.edge import DONE, FAILED
 from orch.cli.output import Output
 from orch.cli.site import json_option, with_settings
@@ -86,7 +86,7 @@ def verify(settings: Settings, *, as_json: bool) -> int:
     output = Output()
     require_database(settings)
     with open_store(settings) as store:
-        findings = find_violations(store)
+        findings = find_violations(store, timetable_of=timetables_of(settings))
     if as_json:
         output.json([{"invariant": f.invariant, "message": f.message, "ids": list(f.ids)} for f in findings])
     elif findings:

@@ -50,4 +50,7 @@ def as_document(row: DagRow) -> dict[str, Any]:
 def _row(row: DagRow) -> tuple[Cell, ...]:
     paused = "paused" if row.is_paused else None
     file = f"{row.file} (gone)" if row.is_missing else row.file
-    return row.dag_id, row.schedule, paused, row.next_run_at, file, ", ".join(row.tags), row.import_error
+    next_run = "after the open one" if row.follows_open_run else row.next_run_at
+    if row.is_paused or row.is_missing:
+        next_run = None  # there is none before that has changed
+    return row.dag_id, row.schedule, paused, next_run, file, ", ".join(row.tags), row.import_error

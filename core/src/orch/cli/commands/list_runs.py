@@ -27,7 +27,7 @@ def list_runs(settings: Settings, dag_id: str, *, limit: int, as_json: bool) -> 
     if as_json:
         output.json([as_document(run) for run in runs])
     else:
-        columns = ("run_id", "state", "logical date", "started", "took", "by")
+        columns = ("run_id", "type", "state", "logical date", "started", "took", "by")
         output.table(columns, [_row(run) for run in runs])
 
 
@@ -35,6 +35,8 @@ def as_document(run: RunRow) -> dict[str, Any]:
     """Return a run as `--json` prints it."""
     return {
         "run_id": run.run_id,
+        "run_type": run.run_type,
+        "backfill_id": run.backfill_id,
         "state": run.state,
         "logical_date": isoformat(run.logical_date),
         "started_at": isoformat(run.started_at),
@@ -44,4 +46,4 @@ def as_document(run: RunRow) -> dict[str, Any]:
 
 def _row(run: RunRow) -> tuple[Cell, ...]:
     took = run.ended_at - run.started_at if run.started_at and run.ended_at else None
-    return run.run_id, run.state, run.logical_date, run.started_at, took, run.triggered_by
+    return run.run_id, run.run_type, run.state, run.logical_date, run.started_at, took, run.triggered_by

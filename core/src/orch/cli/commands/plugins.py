@@ -37,6 +37,7 @@ def _show(output: Output, loaded: Plugins) -> None:
     for noun, names in (
         ("operators", loaded.operators),
         ("executors", loaded.executors),
+        ("weight rules", loaded.weight_rules),
         ("commands", loaded.cli_commands),
     ):
         if names:

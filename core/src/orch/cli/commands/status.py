@@ -44,7 +44,10 @@ def as_document(run: RunRow, tasks: Sequence[TaskInstanceRow]) -> dict[str, Any]
     return {
         "dag_id": run.dag_id,
         "run_id": run.run_id,
+        "run_type": run.run_type,
+        "backfill_id": run.backfill_id,
         "state": run.state,
+        "reason": run.reason,
         "logical_date": isoformat(run.logical_date),
         "tasks": [
             {
@@ -78,6 +81,8 @@ def headline(run: RunRow, now: datetime, output: Output) -> str:
         parts.append(f"took {span_text(run.ended_at - run.started_at)}")
     elif run.started_at:
         parts.append(f"since {span_text(now - run.started_at)}")
+    if run.ended_at and run.reason:
+        parts.append(f"[{run.reason}]")
     return "  ".join(parts)
 
 

@@ -109,7 +109,8 @@ def _about_run(tx: ReadTx, facts: RunFacts, roles: frozenset[str]) -> Iterable[A
     if run.state not in RUN_TERMINAL and "scheduler" not in roles:
         yield Answer(run.state, Wait("no_live_scheduler", run.created_at))
     elif (wait := waiting.wait_of_run(tx, facts)) is not None:
-        yield Answer(run.state, wait)
+        is_early = wait.reason == "run_after"
+        yield Answer(run.state, wait, detail=f"due at {cell_text(run.run_after)}" if is_early else None)
 
 
 def _about_tasks(tx: ReadTx, facts: RunFacts, task_id: str | None) -> Iterable[Answer]:
@@ -133,8 +134,8 @@ def _detail(facts: RunFacts, task: TaskInstanceRow, wait: Wait) -> str | None:
     return " ".join(task.reason_detail.split())
 
 
-_LOGGED = (TaskState.FAILED, TaskState.UP_FOR_RETRY)
-_TOLD = OPEN | {TaskState.FAILED, TaskState.UPSTREAM_FAILED, TaskState.SKIPPED}
+_LOGGED = (TaskState.FAILED, TaskState.UP_FOR_RETRY, TaskState.CANCELLED)
+_TOLD = OPEN | {TaskState.FAILED, TaskState.UPSTREAM_FAILED, TaskState.SKIPPED, TaskState.CANCELLED}
 
 
 def _without_worker(answer: Answer) -> Answer:

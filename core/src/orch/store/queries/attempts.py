@@ -30,15 +30,16 @@ def hash_nonce(nonce: str) -> str:
 def dispatched(
     tx: Tx, executors: Sequence[str], most: int, run_pk: int | None = None
 ) -> list[tuple[int, int]]:
-    """Return (ti_id, epoch) of the dispatch rows to claim next: highest priority first, then oldest.
+    """Return (ti_id, epoch) of the dispatch rows to claim next: in the order of admission, less their head starts.
 
-    With `run_pk` only those of the DAG of that run.
+    So a higher priority goes first here too, and nobody who has a slot waits for ever. With `run_pk` only those of
+    the DAG of that run.
     """
     marks = ",".join("?" * len(executors))
     scope = "" if run_pk is None else f"AND {_SAME_DAG}"
     rows = tx.rows(
         f"SELECT ti_id, epoch FROM dispatch WHERE executor IN ({marks}) {scope}"
-        " ORDER BY priority DESC, ti_id LIMIT ?",
+        " ORDER BY created_at - head_start, ti_id LIMIT ?",
         (*executors, *([] if run_pk is None else [run_pk]), most),
     )
     return [(ti_id, epoch) for ti_id, epoch in rows]
@@ -50,12 +51,37 @@ _SAME_DAG = (
 )
 
 
-def dispatch(tx: Tx, rows: Sequence[tuple[int, int, int, str, str, int]]) -> None:
-    """Insert the outbox rows (ti_id, epoch, run_pk, executor, queue, priority) of admitted task instances."""
+@dataclass(frozen=True, slots=True)
+class NewDispatch:
+    """An outbox row to be made."""
+
+    ti_id: int
+    epoch: int
+    run_pk: int
+    executor: str
+    queue: str
+    priority: int
+    head_start: int
+
+
+def dispatch(tx: Tx, rows: Sequence[NewDispatch]) -> None:
+    """Insert the outbox rows of task instances in the order of their admission, each a microsecond later."""
     tx.many(
-        "INSERT INTO dispatch (ti_id, epoch, run_pk, executor, queue, priority, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ti_id, epoch) DO UPDATE SET sent_at = NULL",
-        [(*row, tx.now) for row in rows],
+        "INSERT INTO dispatch (ti_id, epoch, run_pk, executor, queue, priority, head_start, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (ti_id, epoch) DO UPDATE SET sent_at = NULL",
+        [
+            (
+                row.ti_id,
+                row.epoch,
+                row.run_pk,
+                row.executor,
+                row.queue,
+                row.priority,
+                row.head_start,
+                tx.now + n,
+            )
+            for n, row in enumerate(rows)
+        ],
     )
 
 
@@ -117,6 +143,16 @@ def by_nonce(tx: Tx, nonces: Sequence[str]) -> dict[int, str]:
             "SELECT ti_id FROM attempt WHERE nonce_hash = ? AND outcome IS NULL", (hash_nonce(nonce),)
         ):
             found[ti_id] = nonce
+    return found
+
+
+def errors_of(tx: Tx, keys: Sequence[tuple[int, int]]) -> dict[tuple[int, int], str]:
+    """Return the line for people of those of these attempts that ended with one."""
+    found = {}
+    for key in keys:
+        for (error,) in tx.rows("SELECT error FROM attempt WHERE ti_id = ? AND epoch = ?", key):
+            if error is not None:
+                found[key] = error
     return found
 
 

@@ -1,7 +1,8 @@
 """DAG files: what an import brings, what is remembered of each file, and why it cannot be imported."""
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from orch.clock import from_micros
@@ -58,6 +59,8 @@ class ParsedFile:
     stored_ahead: tuple[str, ...] = ()
     """Ids of further DAGs of the file, which earlier transactions have registered."""
     default_limits: DagLimits = DagLimits()
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Path of each source → digest; `content_hash` is their hash."""
 
     @property
     def dag_ids(self) -> list[str]:

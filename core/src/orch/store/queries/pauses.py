@@ -14,7 +14,15 @@ def set_paused(tx: Tx, dag_pk: int, dag_id: str, *, is_paused: bool) -> bool:
     )
     if changed:
         note(tx, dag_id, is_paused=is_paused)
+        tx.many(_LET_GO, [(dag_pk,)])
     return bool(changed)
+
+
+_LET_GO = """
+UPDATE dag_run SET reason = 'run_queued', due_at = run_after
+WHERE dag_pk = ? AND state = 'queued' AND state IN ('queued', 'running') AND reason = 'dag_paused'
+"""
+"""Queued runs that said they wait for the pause say again what they wait for."""
 
 
 def note(tx: Tx, dag_id: str, *, is_paused: bool) -> None:

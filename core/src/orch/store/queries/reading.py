@@ -3,13 +3,14 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from orch.clock import from_micros
 from orch.domain.dagspec import DagSpec
+from orch.domain.jitter import offset_of
 from orch.domain.timetables import timetable_of
-from orch.errors import NotFound, nearest
+from orch.errors import NotFound, OrchError, nearest
 from orch.store.reader import ReadTx
 
 
@@ -26,9 +27,12 @@ class DagRow:
     is_paused: bool
     is_missing: bool
     next_run_at: datetime | None
+    """When its next scheduled run may begin, jitter included."""
     import_error: str | None
     """One line on why the newest text of its file cannot be imported."""
     current_version_id: int | None
+    follows_open_run: bool = False
+    """Its next scheduled run begins when the one that is open now has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class RunRow:
     ended_at: datetime | None
     conf: Mapping[str, Any]
     triggered_by: str
+    backfill_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +134,18 @@ _NEWEST_FIRST = "ORDER BY created_at DESC, id DESC"
 
 _DAGS = """
 SELECT d.id, d.dag_id, d.file, d.description, d.schedule, d.tags, d.is_paused, d.is_missing, d.current_version_id,
-  c.last_tick_at, c.next_tick_at
+  c.last_tick_at, c.next_tick_at,
+  (SELECT v.structure FROM dag_version v WHERE v.id = d.current_version_id
+     AND (c.next_tick_at = 0 OR v.structure LIKE '%"jitter_seconds":%')),
+  c.follows_end AND EXISTS (SELECT 1 FROM dag_run r WHERE r.dag_pk = d.id AND r.state IN ('queued', 'running')
+     AND r.run_type = 'scheduled')
 FROM dag d LEFT JOIN schedule_cursor c ON c.dag_pk = d.id
 """
+"""The structure comes along when the next run cannot be told without it."""
 
 _RUNS = """
 SELECT id, dag_id, run_id, run_type, state, reason, dag_version_id, logical_date, run_after, created_at, started_at,
-  ended_at, conf, triggered_by
+  ended_at, conf, triggered_by, backfill_id
 FROM dag_run
 """
 
@@ -144,9 +154,8 @@ _UNKNOWN_TICK = 0
 
 
 def _dag_row(tx: ReadTx, row: tuple[Any, ...], errors: Mapping[str, str]) -> DagRow:
-    dag_pk, dag_id, file, description, schedule, tags, is_paused, is_missing, version_id, last, following = (
-        row
-    )
+    dag_pk, dag_id, file, description, schedule, tags, is_paused, is_missing, version_id, *rest = row
+    last, following, structure, follows = rest
     return DagRow(
         dag_pk=dag_pk,
         dag_id=dag_id,
@@ -156,25 +165,32 @@ def _dag_row(tx: ReadTx, row: tuple[Any, ...], errors: Mapping[str, str]) -> Dag
         tags=tuple(json.loads(tags)),
         is_paused=bool(is_paused),
         is_missing=bool(is_missing),
-        next_run_at=_next_run_at(tx, version_id, last, following),
+        next_run_at=None if follows else _next_run_at(tx, structure, last, following),
         import_error=errors.get(file),
         current_version_id=version_id,
+        follows_open_run=bool(follows),
     )
 
 
 def _next_run_at(
-    tx: ReadTx, version_id: int | None, last: int | None, following: int | None
+    tx: ReadTx, structure: str | None, last: int | None, following: int | None
 ) -> datetime | None:
-    """The cursor's next tick; what it will be when no scheduler has looked at the schedule yet."""
-    if following != _UNKNOWN_TICK or version_id is None:
-        return moment(following)
-    spec = spec_of(tx, version_id)
-    return timetable_of(spec).first(from_micros(tx.now), moment(last), catchup=spec.catchup)
+    """The cursor's next tick, or what it will be when no scheduler has looked at the schedule yet; and the jitter."""
+    if structure is None:
+        return None if following == _UNKNOWN_TICK else moment(following)
+    spec = DagSpec.from_json(structure)
+    tick = moment(following)
+    if following == _UNKNOWN_TICK:
+        try:
+            tick = timetable_of(spec).first(from_micros(tx.now), moment(last), catchup=spec.catchup)
+        except OrchError:  # of a plugin, which only schedulers ask
+            tick = None
+    return None if tick is None else tick + offset_of(spec.dag_id, timedelta(seconds=spec.jitter_seconds))
 
 
 def _run_row(row: tuple[Any, ...]) -> RunRow:
     run_pk, dag_id, run_id, run_type, state, reason, version_id, logical, after, *rest = row
-    created, started, ended, conf, triggered_by = rest
+    created, started, ended, conf, triggered_by, backfill_id = rest
     return RunRow(
         run_pk=run_pk,
         dag_id=dag_id,
@@ -190,6 +206,7 @@ def _run_row(row: tuple[Any, ...]) -> RunRow:
         ended_at=moment(ended),
         conf=json.loads(conf),
         triggered_by=triggered_by,
+        backfill_id=backfill_id,
     )
 
 

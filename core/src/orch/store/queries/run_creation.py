@@ -2,15 +2,19 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from orch.clock import to_micros
+from orch.domain.ageing import head_start
 from orch.domain.dagspec import DagSpec
 from orch.errors import BadInput, Conflict
 from orch.store.engine import Tx
+from orch.store.queries.lanes import lane_of
+from orch.store.queries.limit_sizes import ageing_seconds
+from orch.store.queries.runs import spec_of_version
 from orch.store.queries.transitions import By
 
 
@@ -28,6 +32,8 @@ class NewRun:
     idem_key: str | None = None
     triggered_by: str = ""
     note: str | None = None
+    backfill_id: int | None = None
+    """The backfill that makes it; its run type is `backfill` then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +55,19 @@ class DagRow:
     version_id: int
     source_rev: str
     spec: DagSpec
+    bundle_id: int | None = None
+    """The stored state of the dags folder that its new runs run; None means the files as they are."""
 
 
-def find_dag(tx: Tx, dag_id: str) -> DagRow | None:
-    """Return a DAG with its current version, or None when it is unknown."""
+def find_dag(tx: Tx, dag_id: str, read_spec: Callable[[Tx, int], DagSpec] = spec_of_version) -> DagRow | None:
+    """Return a DAG with its current version, or None when it is unknown; `read_spec` may remember versions."""
     rows = tx.rows(
-        """
-        SELECT d.id, d.dag_id, v.id, d.source_rev, v.structure FROM dag d
-        JOIN dag_version v ON v.id = d.current_version_id WHERE d.dag_id = ?
-        """,
-        (dag_id,),
+        "SELECT id, dag_id, current_version_id, source_rev, bundle_id FROM dag WHERE dag_id = ?", (dag_id,)
     )
-    if not rows:
+    if not rows or rows[0][2] is None:
         return None
-    dag_pk, name, version_id, source_rev, structure = rows[0]
-    return DagRow(dag_pk, name, version_id, source_rev, DagSpec.from_json(structure))
+    dag_pk, name, version_id, source_rev, bundle_id = rows[0]
+    return DagRow(dag_pk, name, version_id, source_rev, read_spec(tx, version_id), bundle_id)
 
 
 def create_run(tx: Tx, dag: DagRow, new: NewRun, *, default_executor: str, by: By) -> CreatedRun:
@@ -80,13 +84,15 @@ def create_run(tx: Tx, dag: DagRow, new: NewRun, *, default_executor: str, by: B
         """
         INSERT INTO dag_run (dag_pk, dag_id, run_id, run_type, state, version, dag_version_id, source_rev,
           logical_date, data_interval_start, data_interval_end, run_after, conf, idem_key, body_hash, due_at,
-          reason, created_at, triggered_by, note)
-        VALUES (?, ?, ?, ?, 'queued', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'run_queued', ?, ?, ?)
+          reason, created_at, triggered_by, note, backfill_id, bundle_id)
+        VALUES (?, ?, ?, ?, 'queued', 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
         [
             (dag.dag_pk, dag.dag_id, new.run_id, new.run_type, dag.version_id, dag.source_rev,
              _micros(new.logical_date), _micros(start), _micros(end), to_micros(new.run_after),
-             _conf_text(new), new.idem_key, body, to_micros(new.run_after), tx.now, new.triggered_by, new.note)
+             _conf_text(new), new.idem_key, body, to_micros(new.run_after),
+             "run_after" if to_micros(new.run_after) > tx.now else "run_queued", tx.now, new.triggered_by, new.note,
+             new.backfill_id, dag.bundle_id)
         ],
     )  # fmt: skip
     ((run_pk,),) = tx.rows("SELECT id FROM dag_run WHERE dag_pk = ? AND run_id = ?", (dag.dag_pk, new.run_id))
@@ -112,31 +118,36 @@ def _existing(tx: Tx, dag: DagRow, new: NewRun, body: str) -> CreatedRun | None:
                     " request; use a new key for a new request"
                 )
             return CreatedRun(run_pk, dag.dag_id, run_id, created=False)
-    rows = tx.rows(
-        "SELECT id, run_id, run_type FROM dag_run WHERE dag_pk = ? AND (run_id = ? OR"
-        " (run_type <> 'manual' AND run_type = ? AND logical_date = ?))",
-        (dag.dag_pk, new.run_id, new.run_type, _micros(new.logical_date)),
+    rows = tx.rows("SELECT id, run_id FROM dag_run WHERE dag_pk = ? AND run_id = ?", (dag.dag_pk, new.run_id))
+    rows = rows or tx.rows(
+        "SELECT id, run_id FROM dag_run WHERE dag_pk = ? AND run_type = ? AND logical_date = ?"
+        " AND run_type NOT IN ('manual', 'backfill')",  # word for word the condition of the unique index
+        (dag.dag_pk, new.run_type, _micros(new.logical_date)),
     )
     if not rows:
         return None
-    run_pk, run_id, _ = rows[0]
+    run_pk, run_id = rows[0]
     if new.run_type == "manual":
         raise Conflict(f"run {run_id!r} of DAG {dag.dag_id!r} exists already; choose another --run-id")
     return CreatedRun(run_pk, dag.dag_id, run_id, created=False)
 
 
 def _insert_tasks(tx: Tx, dag: DagRow, run_pk: int, default_executor: str) -> None:
+    ageing = ageing_seconds(tx)
+    tasks = map(dag.spec.by_id.__getitem__, dag.spec.graph.topological_order())
+    rows = [(task, task.priority_weight if task.priority is None else task.priority) for task in tasks]
     tx.many(
         """
         INSERT INTO task_instance (run_pk, dag_pk, task_id, map_index, state, max_tries, dag_version_id,
-          source_rev, pool, slots, priority, executor, queue, reason, state_since)
-        VALUES (?, ?, ?, -1, 'none', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+          source_rev, pool, slots, priority, head_start, lane, executor, queue, reason, state_since)
+        VALUES (?, ?, ?, -1, 'none', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
         """,
         [
             (run_pk, dag.dag_pk, task.task_id, task.retry.retries + 1, dag.version_id, dag.source_rev,
-             task.pool, task.pool_slots, task.priority_weight, task.executor or default_executor, task.queue,
+             task.pool, task.pool_slots, priority, head_start(priority, ageing), lane_of(task, priority, run_pk),
+             task.executor or default_executor, task.queue,
              "upstream_not_done" if task.upstream else "not_evaluated", tx.now)
-            for task in map(dag.spec.by_id.__getitem__, dag.spec.graph.topological_order())
+            for task, priority in rows
         ],
     )  # fmt: skip
 

@@ -41,7 +41,8 @@ def due_runs(tx: Tx, most: int, dag_pk: int | None = None, without: Sequence[int
     rows = tx.rows(
         f"""
         SELECT {RUN_COLUMNS} FROM dag_run r
-        WHERE r.id IN (SELECT run_pk FROM wakeup UNION SELECT id FROM dag_run WHERE state = 'running' AND due_at <= ?)
+        WHERE r.id IN (SELECT run_pk FROM wakeup UNION SELECT id FROM dag_run
+                       WHERE state = 'running' AND state IN ('queued', 'running') AND due_at <= ?)
           AND r.state = 'running' AND r.dag_pk = COALESCE(?, r.dag_pk) AND r.id NOT IN ({marks})
         ORDER BY r.id LIMIT ?
         """,
@@ -51,13 +52,10 @@ def due_runs(tx: Tx, most: int, dag_pk: int | None = None, without: Sequence[int
 
 
 def work_waits(tx: Tx, dag_pk: int | None = None) -> bool:
-    """Return whether a run is due or a task instance waits for admission; a read before a write transaction."""
+    """Return whether a run is due or woken; a read before a write transaction."""
     if dag_pk is None and tx.rows("SELECT 1 FROM wakeup LIMIT 1"):
         return True
-    if due_runs(tx, 1, dag_pk):
-        return True
-    waits = "SELECT 1 FROM task_instance WHERE state = 'scheduled' AND dag_pk = COALESCE(?, dag_pk) LIMIT 1"
-    return bool(tx.rows(waits, (dag_pk,)))
+    return bool(due_runs(tx, 1, dag_pk))
 
 
 def dag_of_run(tx: Tx, run_pk: int) -> int:
@@ -109,7 +107,15 @@ def rows_of_run(tx: Tx, run_pk: int) -> list[TaskRow]:
 def facts(row: TaskRow) -> TaskFacts:
     """Return what a run view remembers of a row."""
     due_at = None if row.due_at is None else from_micros(row.due_at)
-    return TaskFacts(row.id, row.task_id, row.map_index, row.state, due_at)
+    return TaskFacts(
+        row.id, row.task_id, row.map_index, row.state, due_at, row.reason, has_begun=row.try_number > 0
+    )
+
+
+def started_at(tx: Tx, run_pk: int) -> int | None:
+    """Return when a run was promoted for the first time; None while it is queued."""
+    ((moment,),) = tx.rows("SELECT started_at FROM dag_run WHERE id = ?", (run_pk,))
+    return None if moment is None else int(moment)
 
 
 def spec_of_version(tx: Tx, version_id: int) -> DagSpec:
@@ -134,4 +140,14 @@ def queues_of(tx: Tx, ids: Sequence[int]) -> dict[int, str]:
         part = tuple(ids[start : start + 500])
         marks = ",".join("?" * len(part))
         found.update(tx.rows(f"SELECT id, queue FROM task_instance WHERE id IN ({marks})", part))
+    return found
+
+
+def executors_of(tx: Tx, ids: Sequence[int]) -> dict[int, str]:
+    """Return the executor of each of these task instances."""
+    found: dict[int, str] = {}
+    for start in range(0, len(ids), 500):
+        part = tuple(ids[start : start + 500])
+        marks = ",".join("?" * len(part))
+        found.update(tx.rows(f"SELECT id, executor FROM task_instance WHERE id IN ({marks})", part))
     return found

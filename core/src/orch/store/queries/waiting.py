@@ -3,17 +3,21 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from orch.clock import from_micros
 from orch.domain.dagspec import DagSpec
-from orch.domain.states import FAILED_STATES, OPEN, TaskState
-from orch.store.queries.reading import RunRow
+from orch.domain.past import Hold, hold_of
+from orch.domain.states import FAILED_STATES, OPEN, RUN_TERMINAL, TaskState
+from orch.store.queries import pasts
+from orch.store.queries.admission_waits import AdmissionFacts, admission_facts, occupants, why_not_admitted
+from orch.store.queries.pasts import FormerRun
+from orch.store.queries.reading import RunRow, spec_of
 from orch.store.queries.reading_tasks import TaskInstanceRow
 from orch.store.reader import ReadTx
 
 MOST_BLOCKERS = 20
 
-_SATURATED_REASONS = {"pool": "pool_full", "dag_tasks": "max_active_tasks", "executor": "executor_full"}
 _BLOCKED_BY_UPSTREAM = {
     "upstream_not_done": frozenset(OPEN),
     "upstream_failed": FAILED_STATES,
@@ -40,30 +44,44 @@ class RunFacts:
     spec: DagSpec
     tasks: Sequence[TaskInstanceRow]
     is_paused: bool = False
-    saturated: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
-    """(kind, name) of each limit that somebody waits for, with since when."""
-    pools: Mapping[str, int] = field(default_factory=lambda: {"default": 128})
-    """The pools that exist, with their slots."""
+    admission: AdmissionFacts = field(default_factory=AdmissionFacts)
+    """What its scheduled task instances wait for, read only when there are any."""
+    holds: Mapping[int, Hold] = field(default_factory=dict)
+    """What holds those task instances back now, by id, that the run before held back at the last look."""
+    former: FormerRun | None = None
+    """The run before, read only when there may be such task instances."""
 
 
 def facts_of(tx: ReadTx, run: RunRow, spec: DagSpec, tasks: Sequence[TaskInstanceRow]) -> RunFacts:
     """Read what else the waits of this run follow from."""
     ((paused,),) = tx.rows("SELECT is_paused FROM dag WHERE dag_id = ?", (run.dag_id,))
-    limits = tx.rows("SELECT kind, name, saturated_since FROM limit_row WHERE saturated_since IS NOT NULL")
-    saturated = {(kind, name): from_micros(since) for kind, name, since in limits}
-    pools = dict(tx.rows("SELECT name, size FROM limit_row WHERE kind = 'pool'"))
-    return RunFacts(run, spec, tasks, bool(paused), saturated, pools)
+    waits = any(task.state == TaskState.SCHEDULED for task in tasks)
+    admission = admission_facts(tx, run) if waits else AdmissionFacts()
+    former, holds = _holds(tx, run, spec, tasks)
+    return RunFacts(run, spec, tasks, bool(paused), admission, holds, former)
 
 
 def wait_of_run(tx: ReadTx, facts: RunFacts) -> Wait | None:
-    """Return why a queued run has not started; None for any other run."""
+    """Return why a queued run has not started, or why a run was ended early; None for any other run."""
     run = facts.run
+    if run.state in RUN_TERMINAL and run.reason in _ENDS_OF_RUNS:
+        return Wait(run.reason, run.ended_at or run.created_at, _ended_by(facts, run.reason))
     if run.state != "queued":
         return None
     if facts.is_paused:
         return Wait("dag_paused", run.created_at)
-    reason = run.reason or "run_queued"
+    if (paused_at := _backfill_paused_at(tx, run)) is not None:
+        return Wait("backfill_paused", max(paused_at, run.created_at), (f"backfill {run.backfill_id}",))
+    if run.run_after > from_micros(tx.now):
+        return Wait("run_after", run.created_at)
+    reason = "run_queued" if run.reason in (None, "run_after") else run.reason
     return Wait(reason, run.created_at, _running_runs(tx, run) if reason == "max_active_runs" else ())
+
+
+def wait_for_past(facts: RunFacts) -> Wait | None:
+    """Return why the first of the tasks that the run before holds back waits; None when it holds none back."""
+    held = (reason_of_task(facts, task) for task in facts.tasks if task.ti_id in facts.holds)
+    return next(held, None)
 
 
 def wait_of_task(tx: ReadTx, facts: RunFacts, task: TaskInstanceRow) -> Wait | None:
@@ -71,8 +89,11 @@ def wait_of_task(tx: ReadTx, facts: RunFacts, task: TaskInstanceRow) -> Wait | N
     wait = reason_of_task(facts, task)
     if wait is None or wait.blocking:
         return wait
-    if wait.reason in _SATURATED_REASONS.values():
-        return Wait(wait.reason, wait.since, _occupants(tx, facts.run, task, wait.reason))
+    if wait.reason in _ENDS_OF_RUNS:
+        return replace(wait, blocking=_ended_by(facts, wait.reason))
+    holders = occupants(tx, facts.run, task, wait.reason, MOST_BLOCKERS)
+    if holders is not None:
+        return replace(wait, blocking=holders)
     return Wait(wait.reason, wait.since, _blocking_upstream(facts, task, wait.reason))
 
 
@@ -86,6 +107,8 @@ def reason_of_task(facts: RunFacts, task: TaskInstanceRow) -> Wait | None:
     """Return why a task instance is where it is, without looking for what blocks it."""
     if task.state == TaskState.SCHEDULED:
         return _wait_for_admission(facts, task)
+    if task.state == TaskState.NONE and task.reason in _HOLDS:
+        return _wait_for_past(facts, task)
     reason = task.reason or _DEFAULT_REASONS.get(task.state)
     if reason == "upstream_not_done" and not _blocking_upstream(facts, task, reason):
         reason = "not_evaluated"  # they have ended, and no scheduler has looked since
@@ -99,15 +122,48 @@ def _wait_for_admission(facts: RunFacts, task: TaskInstanceRow) -> Wait:
     if facts.is_paused:
         return Wait("dag_paused", task.state_since)
     slots = facts.spec.by_id[task.task_id].pool_slots if task.task_id in facts.spec.by_id else 1
-    if 0 < facts.pools.get(task.pool, 0) < slots:
-        return Wait("pool_too_small", task.state_since, (task.pool,))
-    if task.pool not in facts.pools:
-        return Wait("pool_missing", task.state_since, (task.pool,))
-    names = {"dag_tasks": facts.run.dag_id, "pool": task.pool, "executor": task.executor}
-    for kind, name in names.items():
-        if (since := facts.saturated.get((kind, name))) is not None:
-            return Wait(_SATURATED_REASONS[kind], max(since, task.state_since))
-    return Wait(task.reason or "awaiting_admission", task.state_since)
+    wait = why_not_admitted(facts.admission, facts.run, task, slots)
+    return Wait(wait.reason, wait.since, wait.blocking)
+
+
+def _wait_for_past(facts: RunFacts, task: TaskInstanceRow) -> Wait:
+    """The wait began when nothing else was in the way: with the run, or with the end of the last upstream."""
+    upstream = facts.spec.by_id[task.task_id].upstream if task.task_id in facts.spec.by_id else ()
+    ends = [row.state_since for row in facts.tasks if row.task_id in upstream]
+    since = max([facts.run.started_at or task.state_since, *ends])
+    hold = facts.holds.get(task.ti_id)
+    if hold is None or facts.former is None:
+        return Wait("not_evaluated", since)
+    names = [f"{facts.former.dag_id} {facts.former.run_id} {task_id}" for task_id in hold.blocking]
+    return Wait(hold.reason, since, tuple(names[:MOST_BLOCKERS]))
+
+
+_HOLDS = ("depends_on_past", "wait_for_downstream")
+_ENDS_OF_RUNS = ("dagrun_timeout", "fail_fast")
+
+
+def _holds(
+    tx: ReadTx, run: RunRow, spec: DagSpec, tasks: Sequence[TaskInstanceRow]
+) -> tuple[FormerRun | None, dict[int, Hold]]:
+    """Return the run before and what it holds back now; nothing is read when it held nothing back so far."""
+    held = [row for row in tasks if row.state == TaskState.NONE and row.reason in _HOLDS]
+    held = [row for row in held if row.task_id in spec.by_id]
+    if not held:
+        return None, {}
+    former = pasts.run_before(tx, run.run_pk)
+    keys = [(row.task_id, row.map_index) for row in held]
+    deep = {row.task_id for row in held if spec.by_id[row.task_id].wait_for_downstream}
+    found = pasts.pasts_of(tx, former, keys, deep, partial(spec_of, tx))
+    holds = {row.ti_id: hold_of(spec.by_id[row.task_id], found[row.task_id, row.map_index]) for row in held}
+    return former, {ti_id: hold for ti_id, hold in holds.items() if hold is not None}
+
+
+def _ended_by(facts: RunFacts, reason: str) -> tuple[str, ...]:
+    """The failed tasks when they have ended the run; nobody when its time was over."""
+    if reason != "fail_fast":
+        return ()
+    failed = dict.fromkeys(row.task_id for row in facts.tasks if row.state == TaskState.FAILED)
+    return tuple(failed)[:MOST_BLOCKERS]
 
 
 def _blocking_upstream(facts: RunFacts, task: TaskInstanceRow, reason: str) -> tuple[str, ...]:
@@ -121,26 +177,15 @@ def _blocking_upstream(facts: RunFacts, task: TaskInstanceRow, reason: str) -> t
     return tuple(blocking)[:MOST_BLOCKERS]
 
 
+def _backfill_paused_at(tx: ReadTx, run: RunRow) -> datetime | None:
+    rows = tx.rows("SELECT state_since FROM backfill WHERE id = ? AND state = 'paused'", (run.backfill_id,))
+    return from_micros(rows[0][0]) if rows else None
+
+
 def _running_runs(tx: ReadTx, run: RunRow) -> tuple[str, ...]:
     rows = tx.rows(
-        "SELECT dag_id, run_id FROM dag_run WHERE dag_id = ? AND state = 'running' ORDER BY id LIMIT ?",
+        "SELECT dag_id, run_id FROM dag_run WHERE dag_id = ? AND state = 'running' AND backfill_id IS NULL"
+        " ORDER BY id LIMIT ?",
         (run.dag_id, MOST_BLOCKERS),
-    )
-    return tuple(" ".join(row) for row in rows)
-
-
-def _occupants(tx: ReadTx, run: RunRow, task: TaskInstanceRow, reason: str) -> tuple[str, ...]:
-    """Who holds the slots (served by ix_task_instance_occupying)."""
-    column, name = {
-        "pool_full": ("t.pool", task.pool),
-        "executor_full": ("t.executor", task.executor),
-        "max_active_tasks": ("r.dag_id", run.dag_id),
-    }[reason]
-    rows = tx.rows(
-        f"""
-        SELECT r.dag_id, r.run_id, t.task_id FROM task_instance t JOIN dag_run r ON r.id = t.run_pk
-        WHERE t.state IN ('queued', 'running') AND {column} = ? ORDER BY t.id LIMIT ?
-        """,
-        (name, MOST_BLOCKERS),
     )
     return tuple(" ".join(row) for row in rows)

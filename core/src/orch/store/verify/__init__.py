@@ -1,10 +1,18 @@
 """Verify: the invariants that the database itself can show, each a query or a replay of history."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 
+from orch.domain.dagspec import DagSpec
+from orch.domain.timetables import DagTimetable, timetable_of
 from orch.store.engine import Store
-from orch.store.verify import budgets, history, rows
+from orch.store.verify import backfills, budgets, history, pasts, rows, schedules, sources
 from orch.store.verify.findings import Check, Finding
+
+
+def _all(*checks: Check) -> Check:
+    return lambda tx: chain.from_iterable(check(tx) for check in checks)
+
 
 CHECKS: dict[str, Check] = {
     "I1": history.history_is_gapless,
@@ -16,25 +24,34 @@ CHECKS: dict[str, Check] = {
     "I7": history.ends_are_final,
     "I8": history.trigger_rules_held,
     "I9": budgets.limits_held,
-    "I10": budgets.active_runs_held,
+    "I10": _all(budgets.active_runs_held, backfills.active_runs_held),
     "I11": rows.open_runs_have_a_cause,
     "I12": rows.open_states_have_their_rows,
     "I13": rows.closed_states_have_none,
     "I14": rows.run_states_are_derived,
+    "I15": backfills.dates_have_their_runs,
+    "I16": schedules.schedules_kept,
     "I17": history.tries_are_bounded,
     "I18": history.retries_wait,
     "I19": rows.results_are_of_accepted_attempts,
-    "I21": rows.versions_are_pinned,
+    "I21": sources.code_is_pinned,
     "I23": budgets.pauses_held,
+    "I24": pasts.pasts_held,
 }
-"""By the number of the invariant; I9 also covers the task limits of I10. I15 is held by unique constraints."""
+"""By the number of the invariant; I9 also covers the task limits of I10. Unique constraints hold the rest of I15."""
 
 
-def verify(store: Store, only: Sequence[str] = ()) -> list[Finding]:
-    """Check all invariants (or those named) in one read transaction; an empty list means a clean database."""
+def verify(
+    store: Store, only: Sequence[str] = (), timetable_of: Callable[[DagSpec], DagTimetable] = timetable_of
+) -> list[Finding]:
+    """Check all invariants (or those named) in one read transaction; an empty list means a clean database.
+
+    With the `timetable_of` of the plugins the schedules of their kinds are checked too.
+    """
+    checks = CHECKS | {"I16": schedules.schedules_kept_with(timetable_of)}
     with store.read() as tx:
         return [
-            finding for name, check in CHECKS.items() if not only or name in only for finding in check(tx)
+            finding for name, check in checks.items() if not only or name in only for finding in check(tx)
         ]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from orch.domain.limits import run_task_limit, size_key, task_limit
 from orch.domain.states import OCCUPYING, TaskState
 from orch.store.engine import Tx
 from orch.store.verify.findings import Finding, findings
@@ -16,14 +17,20 @@ def limits_held(tx: Tx) -> Iterable[Finding]:
         sizes.setdefault((kind, name), []).append((after, size))
     used: dict[tuple[str, str], int] = {}
     reported: set[tuple[str, str]] = set()
-    for seq, old, new, pool, slots, dag_id in tx.rows(
-        "SELECT h.seq, h.old, h.new, t.pool, t.slots, d.dag_id FROM ti_history h"
+    for seq, old, new, pool, slots, dag_id, executor, task_id, run_pk in tx.rows(
+        "SELECT h.seq, h.old, h.new, t.pool, t.slots, d.dag_id, t.executor, t.task_id, t.run_pk FROM ti_history h"
         " JOIN task_instance t ON t.id = h.ti_id JOIN dag d ON d.id = t.dag_pk ORDER BY h.seq"
     ):
         change = (TaskState(new) in OCCUPYING) - (TaskState(old) in OCCUPYING)
-        for key, amount in ((("pool", pool), slots), (("dag_tasks", dag_id), 1)):
+        for key, amount in (
+            (("pool", pool), slots),
+            (("dag_tasks", dag_id), 1),
+            (("executor", executor), 1),
+            (task_limit(dag_id, task_id), 1),
+            (run_task_limit(dag_id, task_id, run_pk), 1),
+        ):
             used[key] = used.get(key, 0) + change * amount
-            size = _in_force(sizes.get(key, []), seq)
+            size = _in_force(sizes.get(size_key(key), []), seq)
             if change > 0 and size is not None and used[key] > size >= 0 and key not in reported:
                 reported.add(key)
                 yield Finding(
@@ -62,7 +69,8 @@ def active_runs_held(tx: Tx) -> Iterable[Finding]:
     )  # fmt: skip
     active: dict[str, int] = {}
     for dag_id, old, new in tx.rows(
-        "SELECT r.dag_id, h.old, h.new FROM run_history h JOIN dag_run r ON r.id = h.run_pk ORDER BY h.seq"
+        "SELECT r.dag_id, h.old, h.new FROM run_history h JOIN dag_run r ON r.id = h.run_pk"
+        " WHERE r.backfill_id IS NULL ORDER BY h.seq"  # backfills have a limit of their own
     ):
         active[dag_id] = active.get(dag_id, 0) + (new == "running") - (old == "running")
         if dag_id in largest and active[dag_id] > largest[dag_id]:

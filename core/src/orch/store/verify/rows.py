@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from orch.domain.run_view import RunView
+from orch.domain.decide import FAILED_FAST, derive_run_end
+from orch.domain.run_view import TIMED_OUT, RunView
 from orch.domain.states import FAILED_STATES, RunState, TaskState
 from orch.store.engine import Tx
 from orch.store.queries import runs
@@ -82,17 +83,21 @@ def run_states_are_derived(tx: Tx) -> Iterable[Finding]:
         "SELECT r.id, t.task_id FROM dag_run r JOIN task_instance t ON t.run_pk = r.id"
         " WHERE r.state IN ('success', 'failed') AND t.ended_at > r.ended_at AND t.state_since > r.ended_at",
     )  # fmt: skip
-    for run_pk, state, version_id in tx.rows(
-        "SELECT id, state, dag_version_id FROM dag_run WHERE state IN ('success', 'failed')"
+    for run_pk, state, reason, version_id in tx.rows(
+        "SELECT id, state, reason, dag_version_id FROM dag_run WHERE state IN ('success', 'failed')"
     ):
         facts = [runs.facts(row) for row in runs.rows_of_run(tx, run_pk)]
-        derived = _derived(RunView(run_pk, 0, runs.spec_of_version(tx, version_id), facts))
+        view = RunView(run_pk, 0, runs.spec_of_version(tx, version_id), facts)
+        _, why = derive_run_end(view)
+        derived = RunState.FAILED if why else _derived(view)
         if derived != state:
             yield Finding("I14", f"run {run_pk} is {state}, its tasks say {derived}", (run_pk,))
+        elif why != reason and (why or reason in (TIMED_OUT, FAILED_FAST)):
+            yield Finding("I14", f"run {run_pk} ended by {reason}, its tasks say {why}", (run_pk,))
 
 
 def _derived(view: RunView) -> RunState:
-    """Derive the state apart from `domain.decide`, so that a mistake there shows."""
+    """Derive the state from the leaves apart from `domain.decide`, so that a mistake there shows."""
     leaves = [task.facts.state for task in view.tasks if not task.downstream]
     if any(state in FAILED_STATES for state in leaves):
         return RunState.FAILED
