@@ -289,7 +289,7 @@ class Attempt:
             self._log.note(outcome.traceback or outcome.error or "failed")
         self._log.close(outcome.kind)
         mine = self.claimed
-        stored = replace(outcome, traceback=None)
+        stored = outcome if outcome.traceback is None else replace(outcome, traceback=None)
         self._desk.report(
             AttemptReport(mine.ti_id, mine.epoch, mine.nonce, stored, exit_words, str(self._log.name))
         )

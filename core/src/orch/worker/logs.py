@@ -5,7 +5,6 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path, PurePath
@@ -158,11 +157,8 @@ class AttemptLog:
         path = os.path.join(folder, self.name)  # noqa: PTH118  # a fraction of Path's cost, for every attempt
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
         try:
-            try:
-                return os.open(path, flags, 0o600)
-            except FileNotFoundError:
-                _make_folders(path)
-                return os.open(path, flags, 0o600)
+            _make_folders(path)
+            return os.open(path, flags, 0o600)
         except OSError as error:
             log.warning("log %s: %s; its task runs without a log", self.name, error.strerror)
             return None
@@ -170,10 +166,16 @@ class AttemptLog:
 
 def _make_folders(file: str) -> None:
     """Make the folders of a file, all of them for the owner only."""
-    folder = Path(file).parent
-    with suppress(FileNotFoundError, FileExistsError):
-        folder.mkdir(mode=0o700)  # mostly only the last one is missing
+    folder = os.path.dirname(file)  # noqa: PTH120  # as above
+    try:
+        os.mkdir(folder, 0o700)  # noqa: PTH102  # mostly only the last one is missing: that of the task
+    except FileExistsError:
         return
+    except FileNotFoundError:
+        _make_missing(Path(folder))
+
+
+def _make_missing(folder: Path) -> None:
     missing = [folder]
     while not missing[-1].parent.exists():
         missing.append(missing[-1].parent)

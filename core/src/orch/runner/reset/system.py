@@ -1,6 +1,7 @@
 """Reset of what the operating system keeps for the process: environment, folder, signals, timers, limits."""
 
 import faulthandler
+import importlib
 import os
 import resource
 import signal
@@ -16,13 +17,8 @@ _TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 _LIMITS = tuple(sorted({getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")}))
 
 
-def _plain(function: Any) -> Any:
-    """Return the function behind one of the signal module, without its enums, which cost many times as much."""
-    return getattr(function, "__wrapped__", function)
-
-
-_getsignal, _sigpending = _plain(signal.getsignal), _plain(signal.sigpending)
-_sigmask = _plain(signal.pthread_sigmask)
+_plain: Any = importlib.import_module("_signal")
+"""The functions behind those of `signal`, without the enums, which cost many times as much."""
 
 
 def _save_environment() -> tuple[os._Environ[str], dict[Any, Any], Any]:
@@ -58,21 +54,21 @@ def _stop_timers(_: None) -> None:
 
 
 def _save_signals() -> tuple[list[Any], set[int]]:
-    handlers = [_getsignal(number) for number in _CATCHABLE]
+    handlers = [_plain.getsignal(number) for number in _CATCHABLE]
     return handlers, set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
 
 
 def _restore_signals(saved: tuple[list[Any], set[int]]) -> None:
     handlers, mask = saved
     signal.set_wakeup_fd(-1)
-    while pending := _sigpending():  # what a task has blocked must not reach the next one
+    while pending := _plain.sigpending():  # what a task has blocked must not reach the next one
         if signal.sigtimedwait(pending, 0) is None:
             break
-    if (present := [_getsignal(number) for number in _CATCHABLE]) != handlers:
+    if (present := [_plain.getsignal(number) for number in _CATCHABLE]) != handlers:
         for number, handler, now in zip(_CATCHABLE, handlers, present, strict=True):
             if now is not handler:
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
-    _sigmask(signal.SIG_SETMASK, mask)
+    _plain.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 def _restore_faulthandler(was_enabled: bool) -> None:  # it is the saved value
