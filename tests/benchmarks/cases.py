@@ -68,11 +68,12 @@ def hop(rounds: int = 9) -> Figures:
 
 
 def fan_out(width: int = 1000) -> Figures:
-    """1 -> width -> 1 with real processes, which are reused or forked for each task."""
+    """1 -> width -> 1 with real processes, reused or forked for each task; the second run, all being warm."""
     figures: Figures = {}
     for isolation in ("reuse", "fork"):
         text = FAN.replace("WIDTH", str(width)).replace("ISOLATION", repr(isolation))
         with serve({"fan.py": text}, WIDE_POOL) as server:
+            server.run_to_end("fan")
             before = server.cpu_seconds()
             tasks = server.run_to_end("fan")["tasks"]
             cpu = server.cpu_seconds() - before

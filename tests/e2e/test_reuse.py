@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.e2e.worker_harness import Harness, all_ended, children_of, open_pidfds
 
+from orch.worker.crew import DEAF_SECONDS
+
 pytestmark = pytest.mark.e2e
 
 TASKS = """
@@ -282,9 +284,11 @@ def test_each_log_is_whole_and_has_the_output_of_its_task_only(start: Start) -> 
             ctypes.CDLL(None).printf(b"from C %s\\n", number.encode())
             print("a line", number, file=sys.stderr)
             sys.stdout.write("no end " + number)
+            return os.getpid()
         [prints.override(task_id=f"p{number}")() for number in range(30)]
         """,
         parallelism=1,
+        environ={"PYTHONUNBUFFERED": ""},  # with it C code has no buffers either
     )
     names = [f"p{number}" for number in range(30)]
     worker.queue(*names)
@@ -299,6 +303,7 @@ def test_each_log_is_whole_and_has_the_output_of_its_task_only(start: Start) -> 
         assert worker.log_end(report) == "success"
         nonces.add(nonce)
     assert len(nonces) == 30
+    assert len({value(report) for report in reports}) == 1
 
 
 def test_nothing_of_a_task_is_found_in_the_next_one(start: Start) -> None:
@@ -321,9 +326,8 @@ def test_nothing_of_a_task_is_found_in_the_next_one(start: Start) -> None:
             found = []
             mine = "".join(["SEC", "RET-"])
             for item in gc.get_objects():
-                values = item.values() if isinstance(item, dict) else item if isinstance(item, (list, tuple, set)) else ()
-                for value in list(values):
-                    text = value if isinstance(value, str) else str(value) if isinstance(value, bytes | bytearray) else ""
+                for value in gc.get_referents(item):
+                    text = str(value) if isinstance(value, (str, bytes, bytearray)) else ""
                     if mine in text and "looks" not in text:
                         found.append(text[:80])
             return [os.getpid(), found]
@@ -374,8 +378,10 @@ def test_what_lies_behind_a_long_task_is_run_by_others(start: Start) -> None:
     warm_up(worker)
     worker.queue("waits", *["who"] * 12)
     task = int(worker.next_signal())
-    for _ in range(12):
-        assert worker.wait_for("report", task="who")["kind"] == "success"
+    reports = [worker.wait_for("report", task="who") for _ in range(12)]
+    assert {report["kind"] for report in reports} == {"success"}
+    starts = [report["started_at"] for report in reports]
+    assert max(starts) - min(starts) < DEAF_SECONDS
     os.kill(task, signal.SIGKILL)
     worker.wait_for("report", task="waits")
 
@@ -418,6 +424,18 @@ def test_a_drain_hands_back_what_has_not_begun_and_lets_the_rest_end(start: Star
     os.kill(task, signal.SIGUSR1)
     assert worker.wait_for("report", task="waits")["kind"] == "success"
     assert worker.end()[0] == 0
+
+
+def test_what_lies_on_the_trays_of_a_killed_host_has_not_begun(start: Start) -> None:
+    worker = start(parallelism=1)
+    warm_up(worker)
+    worker.queue("waits", "who", "who")
+    worker.next_signal()
+    (host,) = worker.children()
+    os.kill(host, signal.SIGKILL)
+    assert worker.wait_for("lost", tasks=["waits"])
+    assert worker.wait_for("hand_back")["tasks"] == ["who", "who"]
+    assert pid_of(worker) > 0
 
 
 def test_a_revoked_attempt_that_has_not_begun_does_not_disturb_the_running_one(start: Start) -> None:

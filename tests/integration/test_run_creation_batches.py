@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.integration.harness import Engine, spec_of
@@ -46,7 +47,7 @@ def passed(engine):
     return engine.store.failpoints
 
 
-def wide(dag_id: str, width: int, **values: object) -> DagSpec:
+def wide(dag_id: str, width: int, **values: Any) -> DagSpec:
     tasks = tuple(TaskSpec(f"t{n}", "Test") for n in range(width))
     return DagSpec(dag_id, tasks, schedule=values.pop("schedule", "* * * * *"), **values)
 

@@ -97,7 +97,7 @@ def test_no_zone_has_two_changes_so_close_that_one_hides_the_other():
 
 
 def test_looking_every_two_days_sees_every_change_that_a_zone_has_by_rule():
-    by_rule = {}
+    by_rule: dict[str, tuple[str, int]] = {}
     for name in DISTINCT:
         listed, rule = listed_changes(tz_file(name))
         by_rule.setdefault(rule, (name, max(at.year for at, *_ in listed) if listed else 1970))

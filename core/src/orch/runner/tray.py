@@ -112,6 +112,10 @@ class TrayReader:
         start = Start(str(head["nonce"]), command, bool(head["keep"]), int(head["growth"]))
         return start, fds[STDOUT], fds[STDERR]
 
+    def close(self) -> None:
+        """Close the descriptor."""
+        self._socket.close()
+
 
 def _receive(sock: socket.socket, flags: int) -> tuple[Mapping[str, Any], str, tuple[int, ...]] | None:
     try:

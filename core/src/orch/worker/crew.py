@@ -249,10 +249,9 @@ class Crew:
                 self._spawn()
 
     def _trim(self, now: float) -> None:
-        idle = sorted(
-            (task for task in self._tasks.values() if task.is_idle and task.pid is not None),
-            key=lambda task: task.served,
-        )
-        for task in idle[: max(0, len(idle) - SPARE - self._forks)]:
-            if now - task.idle_since > IDLE_SECONDS:
+        idle = [task for task in self._tasks.values() if task.is_idle and task.pid is not None]
+        kept = max(idle, key=lambda task: task.served, default=None)
+        fresh = next((task for task in idle if task.served == 0), None) if self._forks else None
+        for task in idle:
+            if task is not kept and task is not fresh and now - task.idle_since > IDLE_SECONDS:
                 task.dismiss()

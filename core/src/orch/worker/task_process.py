@@ -93,16 +93,21 @@ class TaskProcess:
         self._turns: deque[Turn] = deque()
         self._leaving: Listener | None = None
         """Whose attempt is over and who still has to hear of the end of the process."""
-        ours, theirs = socket.socketpair()
-        self._channel: Wire | None = Wire(ours)
+        tray = TrayWriter()
         try:
-            self._tray: TrayWriter | None = TrayWriter()
-            self.fds_for_child: tuple[int, ...] = (theirs.detach(), self._tray.for_child())
-            """The other ends; they belong to the frame that asks the host for the process."""
+            tray_of_child = tray.for_child()
+            try:
+                ours, theirs = socket.socketpair()
+            except OSError:
+                os.close(tray_of_child)
+                raise
         except OSError:
-            ours.close()
-            theirs.close()
+            tray.close()
             raise
+        self._tray: TrayWriter | None = tray
+        self._channel: Wire | None = Wire(ours)
+        self.fds_for_child = (theirs.detach(), tray_of_child)
+        """The other ends; they belong to the frame that asks the host for the process."""
         reactor.watch(self._channel, self._readable, self._flush)
 
     @property
