@@ -76,6 +76,8 @@ def test_a_name_that_is_no_id_is_refused(services, me, name):
 def test_a_size_below_minus_one_is_refused(services, me):
     with pytest.raises(BadInput, match="-2 slots"):
         set_pool(services, me, "db", -2)
+    with pytest.raises(BadInput, match="too many; use at most 2147483647"):
+        set_pool(services, me, "db", 10**20)
 
 
 def test_an_unknown_pool_is_named_with_the_nearest(services, me):

@@ -9,6 +9,7 @@ from orch.store.queries import limits
 from orch.store.queries.pools import PoolRow, find_pool, list_pools
 
 UNLIMITED = -1
+MOST_SLOTS = 2**31 - 1
 
 
 def set_pool(
@@ -18,6 +19,10 @@ def set_pool(
     check_id("pool", name)
     if slots < UNLIMITED:
         raise BadInput(f"pool {name!r}: {slots} slots are not possible; use 0 or more, or -1 for no limit")
+    if slots > MOST_SLOTS:
+        raise BadInput(
+            f"pool {name!r}: {slots} slots are too many; use at most {MOST_SLOTS}, or -1 for no limit"
+        )
 
     def act(tx: Tx) -> Done[PoolRow]:
         limits.set_size(tx, "pool", name, slots)

@@ -6,7 +6,7 @@ import click
 
 from orch.app.reader import open_reader
 from orch.app.services import make_home, open_store, services_of
-from orch.cli.output import Output
+from orch.cli.output import Output, counted
 from orch.cli.site import json_option, with_settings
 from orch.clock import isoformat
 from orch.operations import pools as operations
@@ -46,7 +46,7 @@ def set_(settings: Settings, name: str, slots: int, *, description: str | None, 
     make_home(settings, local_actor())
     with open_store(settings) as store:
         row = operations.set_pool(services_of(settings, store), local_actor(), name, slots, description)
-    _tell(row, f"pool {name} has {'no limit' if slots < 0 else f'{slots} slots'}", as_json=as_json)
+    _tell(row, f"pool {name} has {'no limit' if slots < 0 else counted(slots, 'slot')}", as_json=as_json)
 
 
 @pools.command("delete")

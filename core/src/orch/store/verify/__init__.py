@@ -1,11 +1,12 @@
 """Verify: the invariants that the database itself can show, each a query or a replay of history."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 
 from orch.domain.dagspec import DagSpec
 from orch.domain.timetables import DagTimetable, timetable_of
-from orch.store.engine import Store
+from orch.errors import StoreError
+from orch.store.engine import Store, Tx
 from orch.store.verify import backfills, budgets, history, pasts, rows, schedules, sources
 from orch.store.verify.findings import Check, Finding
 
@@ -51,8 +52,24 @@ def verify(
     checks = CHECKS | {"I16": schedules.schedules_kept_with(timetable_of)}
     with store.read() as tx:
         return [
-            finding for name, check in checks.items() if not only or name in only for finding in check(tx)
+            finding
+            for name, check in checks.items()
+            if not only or name in only
+            for finding in _finished(name, check, tx)
         ]
+
+
+def _finished(name: str, check: Check, tx: Tx) -> Iterator[Finding]:
+    """Yield what a check finds; rows so broken that it cannot go on are a finding too and stop no other check."""
+    try:
+        yield from check(tx)
+    except StoreError:
+        raise
+    except Exception as error:  # whatever somebody has done to the rows
+        kind = type(error).__name__
+        yield Finding(
+            name, f"cannot be checked to the end, the rows contradict each other ({kind}: {error})", ()
+        )
 
 
 __all__ = ["CHECKS", "Check", "Finding", "verify"]

@@ -31,6 +31,15 @@ def history_is_gapless(tx: Tx) -> Iterable[Finding]:
         " AND h.version = t.version WHERE h.new <> t.state",
     )  # fmt: skip
     yield from findings(
+        tx, "I1", "task instance {0}: its run {1} is gone",
+        "SELECT t.id, t.run_pk FROM task_instance t LEFT JOIN dag_run r ON r.id = t.run_pk WHERE r.id IS NULL",
+    )  # fmt: skip
+    yield from findings(
+        tx, "I1", "run {0} is {1}, its history says {2}",
+        "SELECT r.id, r.state, COALESCE(h.new, 'nothing') FROM dag_run r LEFT JOIN run_history h ON h.seq ="
+        " (SELECT MAX(seq) FROM run_history WHERE run_pk = r.id) WHERE h.new IS NOT r.state",
+    )  # fmt: skip
+    yield from findings(
         tx, "I1", "task instance {0}: history versions {1} and later are not in the order of their sequence",
         "SELECT ti_id, version FROM (SELECT ti_id, version, seq, LAG(seq, 1, 0) OVER"
         " (PARTITION BY ti_id ORDER BY version) AS former FROM ti_history) WHERE seq < former",

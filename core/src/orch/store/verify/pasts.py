@@ -95,7 +95,9 @@ class _DagHistory:
             (self._dag_pk,),
         ):
             if (old, new) == (TaskState.NONE, TaskState.SCHEDULED):
-                run = self._of[run_pk]
+                run = self._of.get(run_pk)
+                if run is None:
+                    continue  # I1 names task instances without a run
                 if (words := self._broken(run, task_id, map_index, at, states)) is not None:
                     yield Finding(
                         "I24", f"run {run.run_id}: {task_id} was scheduled while {words}", (run_pk, task_id)
