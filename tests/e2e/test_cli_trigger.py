@@ -79,6 +79,18 @@ def test_the_same_key_again_prints_the_same_run(site):
     assert len(site.json("list-runs", "pair")) == 1
 
 
+def test_a_logical_date_beside_the_schedule_is_pointed_out_with_the_near_ones(site):
+    site.dag("pair", PAIR.replace("schedule=None", 'schedule="0 6 * * *", timezone="Europe/Berlin"'))
+    beside = site.orch("trigger", "pair", "--logical-date", "2026-07-02")
+    assert (
+        "none of the schedule; near ones are 2026-07-01T06:00:00+02:00 and 2026-07-02T06:00" in beside.stderr
+    )
+    assert (
+        "none of the schedule"
+        not in site.orch("trigger", "pair", "--logical-date", "2026-07-02T06:00").stderr
+    )
+
+
 def test_many_triggers_at_once_make_a_run_each(site, start):
     site.dag("pair", PAIR)
     assert site.orch("list-dags").returncode == 0

@@ -1,6 +1,7 @@
 """Trigger as an operation: one transaction that authorises, acts and leaves its audit row, refused or done."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -214,3 +215,11 @@ def test_the_triggered_run_runs_to_its_end(engine):
 
 def test_the_local_actor_has_a_name():
     assert local_actor().name
+
+
+def test_a_logical_date_without_an_offset_is_read_in_the_zone_of_the_dag(engine):
+    engine.add_dag(replace(spec_of({"a": ""}, "berlin"), timezone="Europe/Berlin"))
+    naive = datetime(2026, 7, 1, 2, 30)
+    trigger(services(engine), ADA, TriggerRequest("berlin", logical_date=naive))
+    (run,) = runs_of(engine, "berlin")
+    assert run.logical_date == datetime(2026, 7, 1, 0, 30, tzinfo=UTC)

@@ -1,11 +1,11 @@
 """What people type into options: JSON objects and moments."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import click
 import pytest
 
-from orch.cli.inputs import aware, json_object, moment
+from orch.cli.inputs import json_object, moment
 
 CTX = click.Context(click.Command("x"))
 OPTION = click.Option(["--conf"])
@@ -63,23 +63,18 @@ def test_a_long_text_is_not_repeated_in_full():
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("2026-01-31", datetime(2026, 1, 31, tzinfo=UTC)),
+        ("2026-01-31", datetime(2026, 1, 31)),
+        ("2026-07-01T12:00", datetime(2026, 7, 1, 12)),
         ("2026-01-31T06:00+01:00", datetime(2026, 1, 31, 5, tzinfo=UTC)),
         ("2026-01-31T06:00:00Z", datetime(2026, 1, 31, 6, tzinfo=UTC)),
     ],
 )
 def test_moments_are_read(text, expected):
-    assert aware(moment(CTX, OPTION, text), "UTC") == expected
-
-
-def test_a_moment_without_an_offset_is_meant_in_the_default_zone():
-    found = aware(moment(CTX, OPTION, "2026-07-01T12:00"), "Europe/Berlin")
-    assert found is not None
-    assert found.utcoffset() == timedelta(hours=2)
+    assert moment(CTX, OPTION, text) == expected
 
 
 def test_no_moment_stays_none():
-    assert aware(moment(CTX, OPTION, None), "UTC") is None
+    assert moment(CTX, OPTION, None) is None
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01", "31.01.2026"])

@@ -4,13 +4,14 @@ import contextlib
 import json
 from datetime import UTC, date, datetime
 from typing import Any, cast
-from zoneinfo import ZoneInfo
 
 import click
 
 from orch.errors import BadInput
 from orch.operations.conf import check_conf
 from orch.operations.logical_date import check_logical_date
+
+LOGICAL_DATE_HELP = "The date that the run stands for; without an offset it is read in the zone of the DAG."
 
 
 def json_object(ctx: click.Context, param: click.Parameter, value: str) -> dict[str, Any]:
@@ -51,13 +52,6 @@ def day_or_moment(ctx: click.Context, param: click.Parameter, value: str) -> dat
     with contextlib.suppress(ValueError):
         return date.fromisoformat(value)
     return cast("datetime", moment(ctx, param, value))  # an option with a value has one
-
-
-def aware(moment: datetime | None, zone: str) -> datetime | None:
-    """Return the moment with the given time zone when it has none of its own."""
-    if moment is None or moment.tzinfo is not None:
-        return moment
-    return moment.replace(tzinfo=ZoneInfo(zone))
 
 
 def _refuse_constant(name: str) -> Any:

@@ -1,12 +1,15 @@
 """Trigger: make a run of a DAG by hand."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from orch.clock import from_micros
 from orch.domain import states
+from orch.domain.dagspec import DagSpec
+from orch.domain.timetables import DagTimetable
+from orch.domain.zones import find_zone
 from orch.errors import BadInput, Conflict
 from orch.ids import check_run_id
 from orch.operations.actor import Actor
@@ -29,6 +32,7 @@ class TriggerRequest:
     """None lets orch name it after the time."""
     conf: Mapping[str, Any] = field(default_factory=dict)
     logical_date: datetime | None = None
+    """Without an offset it is read in the zone of the DAG."""
     idempotency_key: str | None = None
     note: str | None = None
 
@@ -44,11 +48,27 @@ def trigger(services: Services, actor: Actor, request: TriggerRequest) -> Create
     return perform(services, order, lambda tx: _trigger(tx, services, actor, request))
 
 
+def near_dates(tx: Tx, run: CreatedRun, timetable_of: Callable[[DagSpec], DagTimetable]) -> tuple[str, ...]:
+    """Return the dates of the schedule next to the logical date of a run that stands for none of them.
+
+    Nothing when it stands for one, or has no logical date, or the schedule no dates.
+    """
+    date = reading.find_run(tx, run.dag_id, run.run_id).logical_date
+    dag = find_current(tx, run.dag_id)
+    if date is None or dag is None or dag.spec.schedule is None:
+        return ()
+    timetable = timetable_of(dag.spec)
+    ticks = () if timetable.follows_end else (timetable.latest(date), timetable.next_after(date))
+    dates = {timetable.logical_date(tick) for tick in ticks if tick is not None}
+    zone = find_zone(dag.spec.timezone)
+    return () if date in dates else tuple(each.astimezone(zone).isoformat() for each in sorted(dates))
+
+
 def _check(request: TriggerRequest) -> None:
     """What is stored is read again and again by every scheduler and worker; nothing may be wrong with it then."""
     if request.run_id is not None:
         check_run_id(request.run_id)
-    if request.logical_date is not None:
+    if request.logical_date is not None and request.logical_date.tzinfo is not None:
         check_logical_date(request.logical_date)
     check_conf(request.conf)
     texts = {"DAG id": request.dag_id, "idempotency key": request.idempotency_key, "note": request.note}
@@ -67,7 +87,7 @@ def _trigger(tx: Tx, services: Services, actor: Actor, request: TriggerRequest) 
             " no version of it is stored and its tasks would fail, so mend the file first"
         )
     now = from_micros(tx.now)
-    date = request.logical_date
+    date = _in_zone(request.logical_date, dag.spec.timezone)
     new = NewRun(
         dag_id=request.dag_id,
         run_id=request.run_id or f"manual__{now.isoformat(timespec='microseconds')}",
@@ -84,3 +104,9 @@ def _trigger(tx: Tx, services: Services, actor: Actor, request: TriggerRequest) 
     run = create_run(tx, dag, new, default_executor=services.default_executor, by=by)
     detail = {"run_id": run.run_id, "created": run.created, "conf_keys": sorted(request.conf)}
     return Done(run, detail)
+
+
+def _in_zone(date: datetime | None, zone: str) -> datetime | None:
+    if date is None or date.tzinfo is not None:
+        return date
+    return check_logical_date(date.replace(tzinfo=find_zone(zone)))

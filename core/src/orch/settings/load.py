@@ -115,21 +115,6 @@ def _check(found: Mapping[str, _Found]) -> None:
                 f"third of {role}.lease_seconds = {lease.value:g} ({lease.source}), or two late heartbeats "
                 "count as death"
             )
-    _check_zone(found["core.default_timezone"])
-
-
-def _check_zone(zone: _Found) -> None:
-    if zone.value == "UTC":
-        return  # known even where no time zone database is installed
-    from zoneinfo import ZoneInfo  # late: it takes milliseconds, and most commands have no other use for it
-
-    try:
-        ZoneInfo(zone.value)
-    except (KeyError, ValueError, OSError):
-        raise ConfigurationError(
-            f"setting core.default_timezone = {zone.value!r} ({zone.source}) is not a time zone; "
-            "use a name such as 'Europe/Berlin'"
-        ) from None
 
 
 def _built(found: Mapping[str, _Found]) -> Settings:

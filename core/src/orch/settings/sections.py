@@ -57,9 +57,6 @@ class CoreSettings:
             at_least=0,
         ),
     )
-    default_timezone: str = field(
-        default="UTC", metadata=says("Time zone of dates on the command line that do not name one.")
-    )
 
     @property
     def logs_folder(self) -> Path:

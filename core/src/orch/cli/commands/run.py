@@ -15,7 +15,7 @@ from orch.app.services import open_store, services_of
 from orch.cli.completing import dag_ids
 from orch.cli.edge import DONE, FAILED, INTERRUPTED, exit_code_of
 from orch.cli.follow import Follower
-from orch.cli.inputs import aware, json_object, moment
+from orch.cli.inputs import LOGICAL_DATE_HELP, json_object, moment
 from orch.cli.news import EVERYTHING, News, stopping_text
 from orch.cli.output import Output
 from orch.cli.prepare import prepare
@@ -43,7 +43,7 @@ MOST_DRAIN_SECONDS = 3.0
 @click.argument("dag_id", metavar="DAG", shell_complete=dag_ids)
 @click.option("--conf", metavar="JSON", callback=json_object, default="{}", help="An object for the tasks.")
 @click.option("--run-id", metavar="ID", help="Name of the run; without it orch makes one of the time.")
-@click.option("--logical-date", metavar="ISO", callback=moment, help="The date that the run stands for.")
+@click.option("--logical-date", metavar="ISO", callback=moment, help=LOGICAL_DATE_HELP)
 @with_settings(dags=True)
 def run(
     settings: Settings,
@@ -58,8 +58,7 @@ def run(
     Exit code 0 only when the run succeeds. When `orch up` serves this home the run is executed there;
     otherwise this command brings a scheduler and a worker of its own, for this run only.
     """
-    date = aware(logical_date, settings.core.default_timezone)
-    request = TriggerRequest(dag_id=dag_id, run_id=run_id, conf=conf, logical_date=date)
+    request = TriggerRequest(dag_id=dag_id, run_id=run_id, conf=conf, logical_date=logical_date)
     prepare(settings, dag_id)
     plugins = checked_plugins(settings)
     with StopSignal() as stop:

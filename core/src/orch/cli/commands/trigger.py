@@ -7,17 +7,17 @@ import click
 
 from orch.app.home import is_served
 from orch.app.reader import live_roles
-from orch.app.services import open_store, services_of
+from orch.app.services import open_store, services_of, timetables_of
 from orch.cli.completing import dag_ids
 from orch.cli.edge import DONE, FAILED
 from orch.cli.follow import Follower
-from orch.cli.inputs import aware, json_object, moment
+from orch.cli.inputs import LOGICAL_DATE_HELP, json_object, moment
 from orch.cli.output import Output
 from orch.cli.prepare import prepare
 from orch.cli.site import json_option, with_settings
 from orch.domain.states import RunState
 from orch.operations.actor import local_actor
-from orch.operations.trigger import TriggerRequest
+from orch.operations.trigger import TriggerRequest, near_dates
 from orch.operations.trigger import trigger as trigger_run
 from orch.processes import StopSignal
 from orch.settings import Settings
@@ -30,7 +30,7 @@ from orch.store.queries.run_creation import CreatedRun
 @click.argument("dag_id", metavar="DAG", shell_complete=dag_ids)
 @click.option("--run-id", metavar="ID", help="Name of the run; without it orch makes one of the time.")
 @click.option("--conf", metavar="JSON", callback=json_object, default="{}", help="An object for the tasks.")
-@click.option("--logical-date", metavar="ISO", callback=moment, help="The date that the run stands for.")
+@click.option("--logical-date", metavar="ISO", callback=moment, help=LOGICAL_DATE_HELP)
 @click.option(
     "--idempotency-key", metavar="KEY", help="The same key again gives the same run instead of a second one."
 )
@@ -54,7 +54,7 @@ def trigger(
         dag_id=dag_id,
         run_id=run_id,
         conf=conf,
-        logical_date=aware(logical_date, settings.core.default_timezone),
+        logical_date=logical_date,
         idempotency_key=idempotency_key,
     )
     prepare(settings, dag_id)
@@ -69,9 +69,12 @@ def trigger(
 
 
 def _note_obstacles(settings: Settings, store: Store, run: CreatedRun, output: Output) -> None:
-    """Say on stderr what keeps the run from starting soon."""
+    """Say on stderr what keeps the run from starting soon, and when it stands for no date of the schedule."""
     with store.read() as tx:
         dag = reading.find_dag(tx, run.dag_id)
+        near = near_dates(tx, run, timetables_of(settings))
+    if near:
+        output.note(f"its logical date is none of the schedule; near ones are {' and '.join(near)}")
     if dag.is_paused:
         output.note(f"DAG {run.dag_id!r} is paused; the run waits for `orch unpause {run.dag_id}`")
     elif not is_served(settings) and "scheduler" not in live_roles(store):
