@@ -73,6 +73,11 @@ def _drive(engine: Engine, scenario: Scenario) -> None:
                 engine.execution.lost(engine.worker, [(item.ti_id, item.epoch, item.nonce)])
                 late = engine.execution.report(engine.worker, [engine.report_of(item, "success")])
                 assert late == ["refused"]
+            elif behaviour(item) == "late":
+                _reach_due(engine)
+                engine.scheduler.run_once()
+                late = engine.execution.report(engine.worker, [engine.report_of(item, "success")])
+                assert late == ["refused"]
             else:
                 report = engine.report_of(item, behaviour(item))
                 assert engine.execution.report(engine.worker, [report]) == ["accepted"]
@@ -80,10 +85,14 @@ def _drive(engine: Engine, scenario: Scenario) -> None:
             continue
         if engine.run_state() != "running":
             return
-        due_at = engine.value("SELECT MIN(due_at) FROM dag_run WHERE state = 'running'")
-        assert isinstance(due_at, int), "the run waits for nothing"
-        engine.clock.now = max(engine.clock.now, from_micros(due_at))
+        _reach_due(engine)
     raise AssertionError("still moving")
+
+
+def _reach_due(engine: Engine) -> None:
+    due_at = engine.value("SELECT MIN(due_at) FROM dag_run WHERE state = 'running'")
+    assert isinstance(due_at, int), "the run waits for nothing"
+    engine.clock.now = max(engine.clock.now, from_micros(due_at))
 
 
 def _played_on(engine: Engine) -> Played:
@@ -141,6 +150,12 @@ def _scripted(runner: Runner, scenario: Scenario, timer: Timer) -> Perform:
             kind == "lost"
         ):  # nobody names this attempt while its lease runs out; what it returns comes too late
             _lose(runner, claim, timer)
+            kind = "success"
+        if kind == "late":
+            with runner.store.locked() as tables:
+                deadline = tables.deadline
+            assert deadline is not None
+            runner.clock.leap_to(deadline)
             kind = "success"
         return outcome_of(runner.clock(), kind)
 

@@ -7,7 +7,8 @@ from orch.domain.dagspec import DagSpec, RetrySpec, TaskSpec
 from orch.domain.trigger_rules import TriggerRule
 
 Kind = str
-"""success, failed, skipped, fatal (failed for good), or lost (whoever runs it disappears and reports too late)."""
+"""success, failed, skipped, fatal (failed for good), lost (whoever runs it disappears and reports too late), or late
+(a success after the run's time is over)."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,20 @@ SCENARIOS = (
         {"b": ("failed",)},
         "failed",
         {"b": "cancelled", "c": "skipped"},
+    ),
+    Scenario(
+        "the run is out of time while a task runs",
+        dag_of(CHAIN, retries={"b": 3}, dagrun_timeout_seconds=90.0),
+        {"b": ("late",)},
+        "failed",
+        {"b": "cancelled", "c": "skipped"},
+    ),
+    Scenario(
+        "the run is out of time while its last task runs",
+        dag_of(CHAIN, dagrun_timeout_seconds=90.0),
+        {"c": ("late",)},
+        "failed",
+        {"b": "success", "c": "cancelled"},
     ),
 )  # fmt: skip
 

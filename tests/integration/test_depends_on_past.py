@@ -10,7 +10,8 @@ from orch.clock import from_micros
 from orch.domain.dagspec import DagSpec, RetrySpec, TaskSpec
 from orch.failpoints import FailpointError, Failpoints
 from orch.scheduler.service import Scheduler
-from orch.store.queries import pasts
+from orch.store.queries import limits, pasts, promotion
+from orch.store.queries.pauses import set_paused
 from orch.store.verify import verify
 
 DAY = datetime(2024, 1, 1, tzinfo=UTC)
@@ -242,6 +243,161 @@ def test_a_run_goes_past_one_that_waits_for_its_place(engine):
     dated(engine, 1)
     engine.run()
     assert order_of_starts(engine) == ["day5", "day1"]
+
+
+def held_days(engine, most, held):
+    """Let day 1 fail, and so many later days use up all places; they are held."""
+    add(engine, loading(), max_active_runs=most)
+    dated(engine, 1)
+    engine.run(lambda _: "failed")
+    for day in range(2, 2 + held):
+        dated(engine, day)
+    engine.run()
+    assert engine.value("SELECT COUNT(*) FROM dag_run WHERE state = 'running'") == most
+
+
+def repeat(engine, name="again", day=1):
+    engine.trigger("d", name, logical_date=DAY + timedelta(days=day))
+
+
+def settle(engine, behaviour=lambda _: "success"):
+    """Run on until nobody's look of every ten seconds changes anything."""
+    for _ in range(6):
+        engine.run(behaviour)
+        engine.clock.advance(seconds=11)
+
+
+def open_runs(engine):
+    return engine.value("SELECT COUNT(*) FROM dag_run WHERE state IN ('queued', 'running')")
+
+
+def reason_of_start(engine, run_id):
+    return engine.value(
+        "SELECT h.reason FROM run_history h JOIN dag_run r ON r.id = h.run_pk"
+        " WHERE r.run_id = ? AND h.new = 'running'",
+        run_id,
+    )
+
+
+@pytest.mark.parametrize(("most", "held"), [(4, 4), (4, 7), (1, 1), (1, 3)])
+def test_a_repeat_begins_when_the_runs_that_wait_for_it_hold_all_places(engine, most, held):
+    held_days(engine, most, held)
+    repeat(engine)
+    settle(engine)
+    assert open_runs(engine) == 0
+    assert reason_of_start(engine, "again") == "repeats_the_past"
+    assert order_of_starts(engine) == ["day1", "again", *(f"day{day}" for day in range(2, 2 + held))]
+    engine.check()
+
+
+def test_a_repeat_by_hand_of_a_run_without_a_date_begins_too(engine):
+    add(engine, loading(), max_active_runs=1)
+    engine.trigger("d", "failed")
+    moment = from_micros(engine.value("SELECT run_after FROM dag_run"))
+    engine.run(lambda _: "failed")
+    engine.clock.advance(seconds=1)
+    engine.trigger("d", "next")
+    engine.run()
+    engine.trigger("d", "again", logical_date=moment)
+    settle(engine)
+    assert (engine.run_state("again"), engine.run_state("next")) == ("success", "success")
+    engine.check()
+
+
+def test_a_repeat_of_another_date_and_a_new_run_still_wait_for_a_place(engine):
+    add(engine, loading(), max_active_runs=1)
+    dated(engine, 0)
+    dated(engine, 1)
+    engine.run(lambda claim: "failed" if claim.run_id == "day1" else "success")
+    dated(engine, 3)
+    engine.run()
+    repeat(engine, "other", day=0)
+    dated(engine, 2)
+    settle(engine)
+    assert [engine.run_state(name) for name in ("day3", "other", "day2")] == ["running", "queued", "queued"]
+    assert engine.value("SELECT GROUP_CONCAT(reason) FROM dag_run WHERE state = 'queued'") == (
+        "max_active_runs,max_active_runs"
+    )
+    engine.check()
+
+
+def test_a_repeat_takes_no_place_from_others_while_it_runs(engine):
+    held_days(engine, 2, 2)
+    repeat(engine)
+    step(engine, limit=0)
+    assert engine.value("SELECT reason FROM dag_run WHERE run_id = 'again'") == "repeats_the_past"
+    with engine.store.write("audit") as tx:
+        limits.set_size(tx, "dag_runs", "d", 3)
+    dated(engine, 9)
+    step(engine, limit=0)
+    assert engine.value("SELECT COUNT(*) FROM dag_run WHERE state = 'running'") == 4
+    dated(engine, 10)
+    step(engine, limit=0)
+    assert (engine.run_state("day9"), engine.run_state("day10")) == ("running", "queued")
+    engine.check()
+    settle(engine)
+    assert open_runs(engine) == 0
+    engine.check()
+
+
+def test_two_repeats_of_one_date_begin_one_after_the_other(engine):
+    held_days(engine, 4, 4)
+    repeat(engine, "one")
+    repeat(engine, "two")
+    step(engine, limit=0)
+    assert (engine.run_state("one"), engine.run_state("two")) == ("running", "queued")
+    settle(engine, lambda claim: "failed" if claim.run_id == "one" else "success")
+    assert (engine.run_state("one"), open_runs(engine)) == ("failed", 0)
+    assert reason_of_start(engine, "two") == "repeats_the_past"
+    engine.check()
+
+
+def test_a_second_repeat_that_nobody_needs_waits_for_a_place(engine):
+    held_days(engine, 1, 1)
+    repeat(engine, "one")
+    repeat(engine, "two")
+    settle(engine)
+    assert open_runs(engine) == 0
+    assert reason_of_start(engine, "two") is None
+    engine.check()
+
+
+def test_a_repeat_of_a_paused_dag_waits_for_the_pause_to_end(engine):
+    held_days(engine, 1, 1)
+    with engine.store.write("pause") as tx:
+        set_paused(tx, 1, "d", is_paused=True)
+    repeat(engine)
+    settle(engine)
+    assert engine.value("SELECT reason FROM dag_run WHERE run_id = 'again'") == "dag_paused"
+    with engine.store.write("pause") as tx:
+        set_paused(tx, 1, "d", is_paused=False)
+    settle(engine)
+    assert open_runs(engine) == 0
+    engine.check()
+
+
+def test_verify_still_sees_a_run_beyond_the_limit_beside_a_repeat(engine):
+    held_days(engine, 1, 1)
+    repeat(engine)
+    step(engine, limit=0)
+    assert verify(engine.store, only=["I10"]) == []
+    with engine.store.write("audit") as tx:
+        tx.many("UPDATE run_history SET reason = NULL WHERE reason = ?", [("repeats_the_past",)])
+    assert [finding.message for finding in verify(engine.store, only=["I10"])] == [
+        "DAG d: 2 active runs of 1"
+    ]
+    with engine.store.write("audit") as tx:
+        tx.many("UPDATE run_history SET reason = ? WHERE run_pk = 3", [("repeats_the_past",)])
+
+
+def test_repeats_are_found_from_the_waiters(engine):
+    held_days(engine, 1, 1)
+    with engine.store.read() as tx:
+        plan = [row[3] for row in tx.rows(f"EXPLAIN QUERY PLAN {promotion._REPEATS}", (tx.now, None, 1))]
+    first = next(line for line in plan if line.startswith(("SEARCH", "SCAN")) and " r " not in line)
+    assert first.startswith("SEARCH w ")
+    assert any(line.startswith("SEARCH q USING INDEX ix_dag_run_order") for line in plan)
+    assert not [line for line in plan if line.startswith("SCAN")]
 
 
 def test_a_run_that_has_room_and_has_not_begun_yet_is_waited_for(engine):

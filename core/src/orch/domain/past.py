@@ -7,6 +7,8 @@ from orch.domain.states import TaskState
 
 PASSED = frozenset({TaskState.SUCCESS, TaskState.SKIPPED, TaskState.REMOVED})
 """States of a task of the run before in which it holds nobody; a removed one is as good as absent."""
+REPEATS = "repeats_the_past"
+"""The reason of a promotion beyond the run limit: active runs wait for the date that the run repeats."""
 
 
 @dataclass(frozen=True, slots=True)

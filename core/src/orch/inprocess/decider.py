@@ -30,17 +30,15 @@ class Decider:
         self._lock = make_lock(Rank.RUN)
         self._admission = Admission(store.spec, pools, clock)
         self._view: RunView | None = None
-        self._deadline: datetime | None = None
         self.due_at: datetime | None = None
         """When the next step is due even if nobody reports; written under the run lock."""
 
     def start(self) -> None:
         """Let the run begin."""
         limit = self._store.spec.dagrun_timeout_seconds
-        with self._lock:
-            self._deadline = None if limit is None else self._clock() + timedelta(seconds=limit)
-            with self._store.locked() as tables:
-                tables.move_run(RunState.RUNNING)
+        with self._lock, self._store.locked() as tables:
+            tables.deadline = None if limit is None else self._clock() + timedelta(seconds=limit)
+            tables.move_run(RunState.RUNNING)
 
     def step(self) -> None:
         """Decide until nothing follows, admit what has its slots, and end the run when all tasks have ended.
@@ -85,7 +83,7 @@ class Decider:
         view = self._view
         if view is None or not _knows(view, changed):
             rows = [row.facts() for row in tables.rows.values()]
-            view = self._view = RunView(0, 0, self._store.spec, rows, self._deadline)
+            view = self._view = RunView(0, 0, self._store.spec, rows, tables.deadline)
         return view
 
     def _apply(self, tables: Tables, view: RunView, decision: Decision, now: datetime) -> bool:

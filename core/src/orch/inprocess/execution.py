@@ -70,7 +70,8 @@ class Execution:
     def report(self, key: AttemptKey, nonce: str, outcome: Outcome) -> str:
         """T5: write how an attempt ended; `accepted`, `repeated` (it was known already) or `refused`.
 
-        Only who brings epoch and nonce of the open attempt is heard; late results of others change nothing.
+        Only who brings epoch and nonce of the open attempt is heard; late results of others change nothing. When
+        the time of the run is over nobody is heard: the next decision cancels what is still running.
         """
         with self._store.locked() as tables:
             attempt = tables.attempts.get(key)
@@ -146,8 +147,11 @@ class Execution:
         row = tables.rows[attempt.ti_id]
         if row.state is not TaskState.RUNNING or row.epoch != attempt.epoch:
             return REFUSED
-        retry = self._store.spec.by_id[row.task_id].retry
         now = tables.clock()
+        if tables.is_late(now):
+            tables.needs_attention = True
+            return REFUSED
+        retry = self._store.spec.by_id[row.task_id].retry
         to = protocol.reported(row, outcome, retry, now)
         for won in tables.move([Move(row, to)], By(Actor.WORKER, attempt.holder), now):
             tables.end_attempt(attempt.key, outcome.kind, error=outcome.error, traceback=outcome.traceback)

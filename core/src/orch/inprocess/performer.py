@@ -6,7 +6,7 @@ import time
 from bdb import BdbQuit
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from orch.authoring.dag import DAG
 from orch.authoring.operator import BaseOperator
 from orch.clock import Clock
+from orch.domain.run_view import TIMED_OUT
 from orch.failpoints import Failpoints
 from orch.inprocess.execution import Claim
 from orch.inprocess.state_store import TaskStateStore
@@ -22,6 +23,9 @@ from orch.runner.command import TaskCommand
 from orch.runner.execute import run_attempt
 from orch.runner.interrupt import TIMEOUT
 from orch.runner.outcome import Outcome
+
+_SHORTEST = 0.000_1
+"""Seconds; a timer that is set to none at all never rings."""
 
 Ready = Callable[[BaseOperator], None]
 """Is given the operator whose `execute` comes next."""
@@ -71,9 +75,9 @@ class Performer:
     def __call__(self, claim: Claim, ready: Ready) -> Outcome:
         """Run one attempt and return how it ended."""
         with self._output_of(claim):
-            began = time.monotonic()
+            began, left = time.monotonic(), self._seconds_left()
             outcome = run_attempt(
-                self._command(claim),
+                self._command(claim, left),
                 self._dag.get_task(claim.task_id),
                 StoreChannel(self._store),
                 Failpoints(),
@@ -82,7 +86,10 @@ class Performer:
                 # In the caller's thread Ctrl-C and the debugger's `quit` are meant for the run.
                 passing=() if self._streams else (KeyboardInterrupt, BdbQuit),
             )
-            outcome = self._in_time(claim, outcome, time.monotonic() - began)
+            if threading.current_thread() is threading.main_thread():
+                outcome = self._ended_with_run(claim, outcome, left)
+            else:
+                outcome = self._in_time(claim, outcome, time.monotonic() - began)
             if outcome.kind == "failed":
                 _show(claim, outcome)
             return outcome
@@ -95,18 +102,34 @@ class Performer:
         sys.stdout.flush()
         return nullcontext()
 
+    def _seconds_left(self) -> float | None:
+        """Return how long the run may still go on."""
+        with self._store.locked() as tables:
+            deadline = tables.deadline
+        return None if deadline is None else max(_SHORTEST, (deadline - self._clock()).total_seconds())
+
+    def _ended_with_run(self, claim: Claim, outcome: Outcome, left: float | None) -> Outcome:
+        """Say that it was the end of the run that interrupted the attempt, if it was."""
+        limit = self._limit(claim)
+        if outcome.reason != TIMEOUT or left is None or (limit is not None and limit <= left):
+            return outcome
+        of_run = self._store.spec.dagrun_timeout_seconds
+        error = f"the run took longer than its dagrun_timeout of {of_run:g} s"
+        return replace(outcome, reason=TIMED_OUT, error=error)
+
     def _in_time(self, claim: Claim, outcome: Outcome, seconds: float) -> Outcome:
         """Refuse what came too late where no signal could interrupt it: outside of the main thread."""
         limit = self._limit(claim)
-        if limit is None or seconds <= limit or threading.current_thread() is threading.main_thread():
+        if limit is None or seconds <= limit:
             return outcome
         return timed_out(limit, outcome.started_at, outcome.ended_at)
 
     def _limit(self, claim: Claim) -> float | None:
         return self._store.spec.by_id[claim.task_id].execution_timeout_seconds
 
-    def _command(self, claim: Claim) -> TaskCommand:
+    def _command(self, claim: Claim, left: float | None) -> TaskCommand:
         facts, file = self._facts, self._dag.file or ""
+        limits = [limit for limit in (self._limit(claim), left) if limit is not None]
         return TaskCommand(
             ti_id=claim.ti_id,
             epoch=claim.epoch,
@@ -124,7 +147,7 @@ class Performer:
             dag_file=file,
             dags_folder=str(Path(file).parent),
             inputs=claim.inputs,
-            execution_timeout_seconds=self._limit(claim),
+            execution_timeout_seconds=min(limits, default=None),
         )
 
 
@@ -141,5 +164,6 @@ def timed_out(limit: float, started_at: datetime, ended_at: datetime) -> Outcome
 
 def _show(claim: Claim, outcome: Outcome) -> None:
     text = outcome.traceback or ""
-    sys.stderr.write(f"{text}{claim.task_id} failed: {outcome.error}\n")
+    verb = "was cancelled" if outcome.reason == TIMED_OUT else "failed"
+    sys.stderr.write(f"{text}{claim.task_id} {verb}: {outcome.error}\n")
     sys.stderr.flush()

@@ -11,6 +11,7 @@ from orch.authoring.operator import BaseOperator
 from orch.authoring.run_result import StateChange
 from orch.clock import monotonic
 from orch.domain.dagspec import DagSpec
+from orch.domain.run_view import TIMED_OUT
 from orch.domain.states import OPEN, RunState, TaskState
 from orch.errors import OrchError
 from orch.inprocess import protocol
@@ -119,11 +120,20 @@ class Runner:
                 continue
             self._tell()
             outcome = self.perform(claim, _ignore)
+            if outcome.reason == TIMED_OUT:
+                self._reach_deadline()
             self.execution.report(claim.key, claim.nonce, outcome)
             if outcome.reason == KILLED:  # a SIGTERM was meant for the program as well
                 signal.raise_signal(signal.SIGTERM)
             self.decider.step()
             self._tell()
+
+    def _reach_deadline(self) -> None:
+        """Let the run's clock agree with the timer that has rung: the two may differ a little."""
+        with self.store.locked() as tables:
+            deadline = tables.deadline
+        if deadline is not None:
+            self.clock.leap_to(deadline)
 
     # With a pool
 

@@ -6,36 +6,40 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, ClassVar, TextIO
 
 
 class TaskStreams:
     """While it is open, `sys.stdout` and `sys.stderr` are stand-ins that know which thread runs which task.
 
     Output of other threads passes as it is; so do bytes written to `sys.stdout.buffer` and what child processes
-    write themselves.
+    write themselves. Several may be open at once, and may be closed in any order.
     """
+
+    _swapping: ClassVar = threading.Lock()
+    """One for the process, as the streams are."""
 
     def __init__(self) -> None:
         # Reentrant, and apart from the order of locks: a destructor may print in the middle of our own write.
         self._lock = threading.RLock()
         self._here = threading.local()
-        self._swapped: list[tuple[str, _StandIn, TextIO]] = []
+        self._swapped: list[tuple[str, _StandIn]] = []
 
     def __enter__(self) -> "TaskStreams":
-        for name in ("stdout", "stderr"):
-            target = getattr(sys, name)
-            stand_in = _StandIn(target, self._lock, self._here)
-            self._swapped.append((name, stand_in, target))
-            setattr(sys, name, stand_in)
+        with self._swapping:
+            for name in ("stdout", "stderr"):
+                stand_in = _StandIn(getattr(sys, name), self._lock, self._here)
+                self._swapped.append((name, stand_in))
+                setattr(sys, name, stand_in)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for name, stand_in, target in self._swapped:
-            if getattr(sys, name) is stand_in:  # somebody else may have put his own there
-                setattr(sys, name, target)
+        with self._swapping:
+            for name, stand_in in self._swapped:
+                stand_in.is_over = True  # it stays where somebody else has put his own before it
+                setattr(sys, name, _without_those_over(getattr(sys, name)))
 
     @contextmanager
     def of(self, task_id: str) -> Iterator[None]:
@@ -44,7 +48,7 @@ class TaskStreams:
         try:
             yield
         finally:
-            for _, stand_in, _ in self._swapped:
+            for _, stand_in in self._swapped:
                 stand_in.finish_line()
             del self._here.prefix
 
@@ -53,7 +57,9 @@ class _StandIn(io.TextIOBase):
     """Passes on whole lines under the task's name; everything else about it is its target's."""
 
     def __init__(self, target: TextIO, lock: "threading.RLock", here: threading.local) -> None:
-        self._target = target
+        self.target = target
+        self.is_over = False
+        """Whoever has put it there is done with it."""
         self._lock = lock
         self._here = here
         self._begun: dict[int, str] = {}
@@ -62,7 +68,7 @@ class _StandIn(io.TextIOBase):
     def write(self, text: str) -> int:
         prefix: str | None = getattr(self._here, "prefix", None)
         if prefix is None:
-            return self._target.write(text)
+            return self.target.write(text)
         me = threading.get_ident()
         *lines, rest = (self._begun.pop(me, "") + text).split("\n")
         if rest:
@@ -76,32 +82,41 @@ class _StandIn(io.TextIOBase):
             self._print(f"{self._here.prefix}{rest}\n")
 
     def flush(self) -> None:
-        self._target.flush()
+        self.target.flush()
 
     def close(self) -> None:
         """Do nothing: the target is not ours to close, also when this object is garbage."""
 
     @property
     def encoding(self) -> str:  # type: ignore[override]  # TextIOBase has an attribute there, which is None
-        return self._target.encoding
+        return self.target.encoding
 
     @property
     def errors(self) -> str | None:  # type: ignore[override]  # the same
-        return self._target.errors
+        return self.target.errors
 
     def writable(self) -> bool:
         return True
 
     def isatty(self) -> bool:
-        return self._target.isatty()
+        return self.target.isatty()
 
     def fileno(self) -> int:
-        return self._target.fileno()
+        return self.target.fileno()
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._target, name)
+        return getattr(self.target, name)
 
     def _print(self, text: str) -> None:
         with self._lock:
-            self._target.write(text)
-            self._target.flush()
+            self.target.write(text)
+            self.target.flush()
+
+
+def _without_those_over(stream: Any) -> Any:
+    """Return the stream without the stand-ins on its way that are over: some may be behind one that is not."""
+    while isinstance(stream, _StandIn) and stream.is_over:
+        stream = stream.target
+    if isinstance(stream, _StandIn):
+        stream.target = _without_those_over(stream.target)
+    return stream

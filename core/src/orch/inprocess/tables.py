@@ -33,6 +33,8 @@ class Tables:
         self.xcoms: dict[tuple[str, str], str] = {}
         self.run_state = RunState.QUEUED
         self.run_history: list[tuple[RunState, RunState, str | None]] = []
+        self.deadline: datetime | None = None
+        """When the time of the run is over (`dagrun_timeout`); no result counts from then on."""
         self.is_closed = False
         """No more claims."""
         self.needs_attention = False
@@ -57,6 +59,10 @@ class Tables:
                 raise IllegalMove(f"{move.row.state} -> {move.to.state} by {by.actor} ({move.row.task_id})")
         moved = (self._compare_and_set(move, by, at) for move in moves)
         return [row for row in moved if row is not None]
+
+    def is_late(self, now: datetime) -> bool:
+        """Return whether the time of the run is over."""
+        return self.deadline is not None and self.deadline <= now
 
     def move_run(self, new: RunState, reason: str | None = None) -> None:
         """Move the run."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from orch.domain.dagspec import DagSpec
-from orch.domain.past import Past
+from orch.domain.past import REPEATS, Past
 from orch.domain.states import TaskState
 from orch.store.reader import ReadTx, marks
 
@@ -29,7 +29,8 @@ def run_before(tx: ReadTx, run_pk: int) -> FormerRun | None:
 
     - one that has ended and stands for the same date: this run repeats it;
     - one that was cancelled before it began;
-    - a queued one for which its DAG has no room, or of the same backfill: it may wait for the place of this run.
+    - a queued one for which its DAG has no room, or of the same backfill: it may wait for the place of this run. So
+      the run before stays the ended one that a queued run repeats, and `promotion.repeats` finds it in the waiters.
 
     Walks ix_dag_run_order backwards.
     """
@@ -37,7 +38,7 @@ def run_before(tx: ReadTx, run_pk: int) -> FormerRun | None:
     return FormerRun(*rows[0]) if rows else None
 
 
-_RUN_BEFORE = """
+_RUN_BEFORE = f"""
 SELECT b.id, b.dag_id, b.run_id, b.dag_version_id FROM dag_run r JOIN dag_run b ON b.dag_pk = r.dag_pk
 WHERE r.id = ?1 AND COALESCE(b.logical_date, b.run_after) <= COALESCE(r.logical_date, r.run_after)
   AND (COALESCE(b.logical_date, b.run_after) < COALESCE(r.logical_date, r.run_after)
@@ -45,7 +46,8 @@ WHERE r.id = ?1 AND COALESCE(b.logical_date, b.run_after) <= COALESCE(r.logical_
   AND NOT (b.state = 'cancelled' AND b.started_at IS NULL)
   AND (b.state <> 'queued' OR CASE WHEN b.run_type = 'backfill' THEN b.backfill_id IS NOT r.backfill_id ELSE
     COALESCE((SELECT l.size < 0 OR l.size > (SELECT COUNT(*) FROM dag_run a WHERE a.dag_pk = r.dag_pk
-        AND a.state IN ('queued', 'running') AND a.state = 'running' AND a.run_type <> 'backfill')
+        AND a.state IN ('queued', 'running') AND a.state = 'running' AND a.run_type <> 'backfill'
+        AND a.reason IS NOT '{REPEATS}')
       FROM limit_row l WHERE l.kind = 'dag_runs' AND l.name = r.dag_id), 1) END)
 ORDER BY COALESCE(b.logical_date, b.run_after) DESC, b.id DESC LIMIT 1
 """

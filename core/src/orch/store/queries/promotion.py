@@ -2,11 +2,14 @@
 
 Runs queue in groups: those of a DAG, and those of each of its backfills, which have a limit of their own. What a
 look costs goes with the groups that have queued runs, never with the runs in them.
+
+A run that repeats a date which active runs wait for needs no room, and takes none: they may hold all there is.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from orch.domain.past import REPEATS
 from orch.store.engine import Tx
 from orch.store.queries.runs import RUN_COLUMNS, RunRow, run_row
 
@@ -68,7 +71,7 @@ SELECT d.id, NULL,
   COALESCE((SELECT CASE WHEN l.size < 0 THEN {NO_LIMIT} ELSE l.size END FROM limit_row l
             WHERE l.kind = 'dag_runs' AND l.name = d.dag_id), {NO_LIMIT})
   - (SELECT COUNT(*) FROM dag_run a WHERE a.dag_pk = d.id AND a.state = 'running'
-     AND a.state IN ('queued', 'running') AND a.run_type <> 'backfill')
+     AND a.state IN ('queued', 'running') AND a.run_type <> 'backfill' AND a.reason IS NOT '{REPEATS}')
 FROM waiting w JOIN dag d ON d.id = w.dag_pk
 WHERE NOT d.is_paused AND d.id = COALESCE(?1, d.id) AND oldest <= ?2
 """
@@ -88,6 +91,33 @@ WHERE b.state = 'running' AND b.ended_at IS NULL AND NOT d.is_paused AND b.dag_p
 """One row per open backfill with queued runs; found in ix_backfill_open."""
 
 
+def repeats(tx: Tx, most: int, dag_pk: int | None = None) -> list[RunRow]:
+    """Return queued runs, one of a date, that repeat a run which has ended and which active runs still wait for.
+
+    None of a paused DAG or of a backfill, and none while another repeat of the same run has begun: the waiters are
+    to look at that one first. Costs one look at an index when nobody waits, else a few for each run that does.
+    """
+    return [run_row(row) for row in tx.rows(_REPEATS, (tx.now, dag_pk, most))]
+
+
+_REPEATS = f"""
+SELECT {RUN_COLUMNS} FROM dag_run r WHERE r.id IN (
+  SELECT MIN(q.id) FROM waiter w CROSS JOIN dag_run h CROSS JOIN dag_run f CROSS JOIN dag d CROSS JOIN dag_run q
+  WHERE w.kind = 'past' AND h.id = w.run_pk AND h.state = 'running'
+    AND f.id = CAST(w.key AS INTEGER) AND f.state NOT IN ('queued', 'running')
+    AND d.id = f.dag_pk AND NOT d.is_paused
+    AND q.dag_pk = f.dag_pk AND COALESCE(q.logical_date, q.run_after) = COALESCE(f.logical_date, f.run_after)
+    AND q.id > f.id AND q.state = 'queued' AND q.run_type <> 'backfill' AND q.run_after <= ?1
+    AND q.dag_pk = COALESCE(?2, q.dag_pk)
+    AND NOT EXISTS (SELECT 1 FROM dag_run o WHERE o.dag_pk = f.dag_pk AND o.id > f.id AND o.started_at IS NOT NULL
+      AND COALESCE(o.logical_date, o.run_after) = COALESCE(f.logical_date, f.run_after))
+  GROUP BY f.dag_pk, COALESCE(f.logical_date, f.run_after))
+ORDER BY r.id LIMIT ?3
+"""
+"""CROSS JOIN keeps SQLite to this order: from the waiters to those they wait for, then in ix_dag_run_order. Only a
+run made after the one that has ended takes its place as the run before."""
+
+
 def without_room(tx: Tx, most: int, dag_pk: int | None = None) -> list[tuple[int, str]]:
     """Return (run_pk, reason) of queued runs that wait for more than their turn and do not say so yet.
 
@@ -97,13 +127,14 @@ def without_room(tx: Tx, most: int, dag_pk: int | None = None) -> list[tuple[int
     return rows
 
 
-_HELD_BACK = """
+_HELD_BACK = f"""
 SELECT * FROM (
   SELECT r.id, CASE
     WHEN d.is_paused THEN 'dag_paused'
     WHEN r.run_type <> 'backfill' AND (SELECT l.size FROM limit_row l WHERE l.kind = 'dag_runs' AND l.name = r.dag_id)
       BETWEEN 0 AND (SELECT COUNT(*) FROM dag_run a WHERE a.dag_pk = r.dag_pk
-        AND a.state = 'running' AND a.state IN ('queued', 'running') AND a.run_type <> 'backfill')
+        AND a.state = 'running' AND a.state IN ('queued', 'running') AND a.run_type <> 'backfill'
+        AND a.reason IS NOT '{REPEATS}')
     THEN 'max_active_runs' END AS reason
   FROM dag_run r JOIN dag d ON d.id = r.dag_pk
   WHERE r.state = 'queued' AND r.state IN ('queued', 'running') AND r.due_at <= ? AND r.dag_pk = COALESCE(?, r.dag_pk))
