@@ -281,3 +281,58 @@ def test_data_beside_the_code_is_read_where_it_is(site):
     assert "work: 1x" in site.orch("run", "one").stdout
     (site.dags / "data" / "in.csv").write_text("2")
     assert "work: 2x" in site.orch("run", "one").stdout
+
+
+def test_data_that_comes_after_the_first_run_is_seen_by_the_next_one(site):
+    value = "[(HERE / name).exists() for name in ('note.csv', 'data/in.csv')]"
+    write(
+        site,
+        one__py="from pathlib import Path\nHERE = Path(__file__).parent\n"
+        + ONE.format(name="work", value=value),
+    )
+    up = site.up()
+    up.wait_for("ready")
+    assert "work: [false, false]" in site.orch("run", "one").stdout
+    (site.dags / "data").mkdir()
+    (site.dags / "data" / "in.csv").write_text("1")
+    (site.dags / "note.csv").write_text("2")
+    assert "work: [true, true]" in site.orch("run", "one").stdout
+    (site.dags / "note.csv").unlink()
+    assert "work: [false, true]" in site.orch("run", "one").stdout
+    assert up.stop() == 0
+
+
+PLUGS = """
+import os
+from pathlib import Path
+from orch import DAG, task
+
+with DAG("plugs", schedule=None):
+
+    @task
+    def first():
+        os.mkfifo(Path({folder!r}) / "gate")
+        open(Path({folder!r}) / "gate").read()
+
+    @task
+    def second(before):
+        try:
+            import plug.extra
+        except ModuleNotFoundError as error:
+            return error.name
+
+    second(first())
+"""
+
+
+def test_code_that_comes_into_a_folder_of_data_is_not_imported_by_a_run_under_way(site):
+    (site.dags / "plug").mkdir(parents=True)
+    write(site, plugs__py=PLUGS.format(folder=str(site.folder)))
+    up = site.up()
+    up.wait_for("ready")
+    assert site.orch("trigger", "plugs", "--run-id", "r").returncode == 0
+    with open_gate(site):
+        (site.dags / "plug" / "extra.py").write_text("")
+    up.wait_for("^run plugs r success")
+    assert result(site, "plugs", "second", "r") == '"plug.extra"'
+    assert up.stop() == 0

@@ -5,6 +5,7 @@ import sys
 import threading
 from datetime import UTC, datetime
 from threading import Barrier, Event
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from orch import DAG, BaseOperator, Fail, PythonOperator, Skip, get_current_context, task
 from orch.authoring.callables import CONTEXT_KEYS
 from orch.authoring.collect import collecting
-from orch.authoring.run_result import RunFailed
+from orch.authoring.run_result import RunFailed, RunResult
 from orch.domain.states import RunState, TaskState
 from orch.errors import BadInput, DagDefinitionError, NotFound
 from orch.inprocess.decider import Decider
@@ -335,6 +336,46 @@ def test_lines_of_parallel_tasks_are_whole_and_named(capsys):
     assert lines[-1] == "-- DAG talk: success (4 success)"
 
 
+@pytest.mark.parametrize("first_to_end", [0, 1])
+def test_runs_that_overlap_give_the_streams_back_in_any_order(first_to_end, capsys):
+    before = (sys.stdout, sys.stderr)
+    begun, release = [Event(), Event()], [Event(), Event()]
+
+    def play(number: int) -> None:
+        @task(task_id=f"t{number}")
+        def work():
+            begun[number].set()
+            release[number].wait(30)
+            print("done")
+
+        with DAG(f"d{number}") as dag:
+            work()
+        dag.test(parallelism=2)
+
+    threads = [threading.Thread(target=play, args=(number,)) for number in (0, 1)]
+    for thread, event in zip(threads, begun, strict=True):
+        thread.start()
+        assert event.wait(20)
+    for number in (first_to_end, 1 - first_to_end):
+        release[number].set()
+        threads[number].join(20)
+    assert (sys.stdout, sys.stderr) == before
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(line for line in lines if "done" in line) == ["t0 | done", "t1 | done"]
+
+
+def test_an_endless_row_of_overlapping_streams_grows_no_chain():
+    before = sys.stdout
+    last = TaskStreams().__enter__()
+    for _ in range(2000):
+        following = TaskStreams().__enter__()
+        last.__exit__(None, None, None)
+        last = following
+    assert getattr(sys.stdout, "target", None) is before
+    last.__exit__(None, None, None)
+    assert sys.stdout is before
+
+
 def test_alone_the_streams_are_untouched(capsys):
     @task(retries=1)
     def talk():
@@ -490,6 +531,91 @@ def test_a_run_that_takes_too_long_fails():
     result = dag.test(parallelism=2)
     assert result.states == {"long": "cancelled", "later": "skipped"}
     assert result.state is RunState.FAILED
+
+
+def outlasting(release: Event, **values: Any) -> DAG:
+    @task(**values)
+    def long():
+        release.wait(30)
+        return "too late"
+
+    with DAG("outlasting", dagrun_timeout=0.1) as dag:
+        long() >> EmptyOperator(task_id="later")
+    return dag
+
+
+def assert_out_of_time(result: RunResult) -> None:
+    assert result.states == {"long": "cancelled", "later": "skipped"}
+    assert {change.reason for change in result.history[-2:]} == {"dagrun_timeout"}
+    assert (result.state, result.results) == (RunState.FAILED, {})
+
+
+@pytest.mark.parametrize("values", [{}, {"execution_timeout": 20}, {"retries": 3}])
+def test_in_the_main_thread_the_end_of_the_runs_time_interrupts(values, capsys):
+    release = Event()
+    began = monotonic()
+    assert_out_of_time(outlasting(release, **values).test())
+    assert monotonic() - began < 15
+    said = "long was cancelled: the run took longer than its dagrun_timeout of 0.1 s"
+    assert said in capsys.readouterr().err
+
+
+def test_the_end_of_the_runs_time_calls_on_kill():
+    killed = []
+
+    class Long(BaseOperator):
+        def execute(self, context):
+            Event().wait(30)
+
+        def on_kill(self):
+            killed.append(self.task_id)
+
+    with DAG("late", dagrun_timeout=0.05) as dag:
+        Long(task_id="long") >> EmptyOperator(task_id="later")
+    assert_out_of_time(dag.test())
+    assert killed == ["long"]
+
+
+def test_the_smaller_execution_timeout_comes_before_the_end_of_the_run():
+    @task(execution_timeout=0.05)
+    def slow():
+        Event().wait(30)
+
+    with DAG("both", dagrun_timeout=20) as dag:
+        slow()
+    result = dag.test()
+    assert (result.states, result.history[-1].reason) == ({"slow": "failed"}, "execution_timeout")
+
+
+def test_outside_of_the_main_thread_a_result_after_the_runs_time_is_refused():
+    release = Event()
+    timer = threading.Timer(0.3, release.set)
+    timer.start()
+    results = []
+    thread = threading.Thread(target=lambda: results.append(outlasting(release).test()))
+    thread.start()
+    thread.join(20)
+    timer.join(20)
+    assert_out_of_time(results[0])
+
+
+def test_the_last_task_of_a_run_cannot_end_after_its_time():
+    release = Event()
+    timer = threading.Timer(0.3, release.set)
+    timer.start()
+
+    @task
+    def only():
+        release.wait(30)
+
+    with DAG("last", dagrun_timeout=0.1) as dag:
+        only()
+    results = []
+    thread = threading.Thread(target=lambda: results.append(dag.test()))
+    thread.start()
+    thread.join(20)
+    timer.join(20)
+    assert (results[0].state, results[0].states) == (RunState.FAILED, {"only": "cancelled"})
 
 
 def test_the_first_run_has_no_past():

@@ -100,3 +100,65 @@ def test_another_dag_file_that_is_imported_keeps_its_dags(dags: Path) -> None:
     write(dags, "load_other.py", dag_id="other")
     (dags / "x.py").write_text("import load_other\nfrom orch import DAG\nDAG('x')\n")
     assert [made.dag_id for made in load_dags(str(dags / "x.py"), str(dags))] == ["x"]
+
+
+@pytest.fixture
+def layout(dags: Path) -> Path:
+    """A layout with the code of `live`, whose folder `plug` had none when it was made."""
+    for folder in ("live/plug", "layout/pkg"):
+        (dags / folder).mkdir(parents=True)
+    made = dags / "layout"
+    (made / "plug").symlink_to(dags / "live/plug")
+    (made / "alias").symlink_to("pkg")
+    (made / "pkg/stored.py").write_text("NAME = 'stored'\n")
+    return made
+
+
+def importing(layout: Path, statement: str) -> list[str]:
+    (layout / "x.py").write_text(f"{statement}\nfrom orch import DAG\nDAG('x')\n")
+    live = layout.parent / "live"
+    return [made.dag_id for made in load_dags(str(live / "x.py"), str(live), str(layout))]
+
+
+@pytest.mark.parametrize("name", ["extra.py", "extra.abi3.so", "extra/__init__.py"])
+def test_code_that_came_into_a_live_folder_is_not_found(layout: Path, name: str) -> None:
+    file = layout / "plug" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("")
+    with pytest.raises(ModuleNotFoundError, match=r"plug\.extra"):
+        importing(layout, "import plug.extra")
+    with pytest.raises(ModuleNotFoundError, match="extra"):
+        importing(layout, "import sys; sys.path.append(__file__[:-4] + 'plug'); import extra")
+    assert importing(
+        layout, "import pkgutil, plug; assert not list(pkgutil.iter_modules(plug.__path__))"
+    ) == ["x"]
+
+
+def test_a_live_folder_that_became_a_package_stays_a_folder_of_data(layout: Path) -> None:
+    (layout / "plug/__init__.py").write_text("1 / 0")
+    (layout / "plug/in.csv").write_text("1")
+    text = "import plug; from importlib.resources import files; assert files('plug').joinpath('in.csv').is_file()"
+    assert importing(layout, text) == ["x"]
+
+
+def test_a_stored_module_is_not_hidden_by_a_folder_that_came_later(layout: Path) -> None:
+    (layout / "plug.py").write_text("NAME = 'stored'\n")
+    (layout / "plug/__init__.py").write_text("NAME = 'live'\n")
+    assert importing(layout, "import plug; assert plug.NAME == 'stored'") == ["x"]
+
+
+def test_stored_code_is_found_by_a_second_way_to_its_folder(layout: Path) -> None:
+    assert importing(layout, "import alias.stored, pkg.stored; assert alias.stored.NAME == 'stored'") == ["x"]
+
+
+@pytest.mark.parametrize("folder", ["site-packages", ".lib", "env/lib"])
+def test_code_that_is_never_stored_is_found_where_it_is(layout: Path, dags: Path, folder: str) -> None:
+    top = folder.partition("/")[0]
+    (dags / "live" / folder).mkdir(parents=True)
+    (dags / "live/env").mkdir(exist_ok=True)
+    (dags / "live/env/pyvenv.cfg").write_text("")
+    (dags / "live" / folder / "load_vendored.py").write_text("")
+    (layout / top).symlink_to(dags / "live" / top)
+    assert importing(
+        layout, f"import sys; sys.path.append(__file__[:-4] + '{folder}'); import load_vendored"
+    ) == ["x"]

@@ -177,3 +177,69 @@ def test_code_that_is_not_in_the_store_is_named(make, stored: Stored) -> None:
     stored.contents[digest_text("1")] = b"other"
     with pytest.raises(BundleLost, match="is not in the database"):
         make().lay_out(bundle)
+
+
+def test_data_that_comes_later_is_linked_and_code_is_not(make, stored: Stored, live: Path) -> None:
+    (live / "pkg").mkdir()
+    bundles, bundle = make(), stored.add(a_py="1", pkg__b_py="2")
+    layout = bundles.lay_out(bundle)
+    (live / "data").mkdir()
+    for name in ("in.csv", "pkg/in.csv", "data/in.csv", "new.py", "pkg/new.sql", "fast.so", "pkg/b.py"):
+        (live / name).write_text("live")
+    bundles.refresh(bundle)
+    assert {path.name for path in layout.iterdir()} == {"a.py", "pkg", "data", "in.csv"}
+    assert {path.name for path in (layout / "pkg").iterdir()} == {"b.py", "in.csv"}
+    assert (layout / "pkg/b.py").read_text() == "2"
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (layout, layout / "pkg")} == {0o555}
+
+
+def test_links_to_what_is_gone_are_removed_and_come_back(make, stored: Stored, live: Path) -> None:
+    for name in ("in.csv", "fast.so"):
+        (live / name).write_text("live")
+    bundles, bundle = make(), stored.add(a_py="1")
+    layout = bundles.lay_out(bundle)
+    for name in ("in.csv", "fast.so"):
+        (live / name).unlink()
+    bundles.refresh(bundle)
+    assert {path.name for path in layout.iterdir()} == {"a.py", "fast.so"}  # may be built anew just now
+    (live / "in.csv").write_text("again")
+    make().lay_out(bundle)  # another worker
+    assert (layout / "in.csv").read_text() == "again"
+
+
+def test_a_folder_that_looks_as_before_is_not_read_again(
+    make, stored: Stored, live: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orch.worker.live_links.SETTLED_NS", -(10**12))
+    bundles, bundle = make(), stored.add(a_py="1")
+    layout = bundles.lay_out(bundle)
+    layout.chmod(0o700)
+    (layout / "gone.csv").symlink_to(live / "gone.csv")
+    bundles.refresh(bundle)
+    assert (layout / "gone.csv").is_symlink()
+    (live / "in.csv").write_text("live")
+    bundles.refresh(bundle)
+    assert {path.name for path in layout.iterdir()} == {"a.py", "in.csv"}
+
+
+def test_a_layout_that_another_worker_made_is_looked_at_though_it_was_not_there(
+    make, stored: Stored, live: Path
+) -> None:
+    bundles, bundle = make(), stored.add(a_py="1")
+    bundles.refresh(bundle)
+    layout = make().lay_out(bundle)
+    (live / "in.csv").write_text("live")
+    bundles.refresh(bundle)
+    assert (layout / "in.csv").is_symlink()
+
+
+def test_workers_that_link_new_data_at_once_all_find_it(make, stored: Stored, live: Path) -> None:
+    bundle = stored.add(a_py="1")
+    workers = [make() for _ in range(8)]
+    (layout,) = {worker.lay_out(bundle) for worker in workers}
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(20):
+            (live / f"{number}.csv").write_text("live")
+            list(pool.map(lambda worker: worker.refresh(bundle), workers))
+            assert (layout / f"{number}.csv").is_symlink()
+    assert stat.S_IMODE(layout.stat().st_mode) == 0o555

@@ -24,6 +24,7 @@ from orch.authoring.dag import DAG
 from orch.authoring.operator import BaseOperator
 from orch.errors import NotFound, nearest
 from orch.runner.command import TaskCommand
+from orch.runner.layout_finder import NothingFinder, finder_in
 
 
 def load_dags(dag_file: str, dags_folder: str, layout: str | None = None) -> list[DAG]:
@@ -31,7 +32,7 @@ def load_dags(dag_file: str, dags_folder: str, layout: str | None = None) -> lis
 
     All paths are absolute. The dags folder stays importable afterwards, because tasks may import late. With
     `layout`, everything is read in that copy of the dags folder, whatever has become of the folder itself; stacks
-    still name the author's files, with the lines that were run.
+    still name the author's files, with the lines that were run. Code behind its links to live folders is not found.
     """
     folder = dags_folder if layout is None else layout
     file = dag_file if layout is None else str(Path(layout, Path(dag_file).relative_to(dags_folder)))
@@ -129,8 +130,10 @@ def _loader_of(folder: str, shown: str) -> Callable[[str, str], SourceFileLoader
     return _Uncached if folder == shown else partial(_Relocated, folder, shown)
 
 
-def _finder(folder: str, shown: str, entry: str) -> FileFinder:
+def _finder(folder: str, shown: str, entry: str) -> FileFinder | NothingFinder:
     if entry != folder and not entry.startswith(folder + os.sep):
         raise ImportError(f"{entry!r} is not below the dags folder")
+    if folder != shown:
+        return finder_in(folder, entry, _loader_of(folder, shown))
     loader: Any = _loader_of(folder, shown)  # a FileFinder only calls it
     return FileFinder(entry, (ExtensionFileLoader, EXTENSION_SUFFIXES), (loader, SOURCE_SUFFIXES))

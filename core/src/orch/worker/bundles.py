@@ -15,6 +15,7 @@ from typing import Protocol
 from orch.domain.sources import ALIAS, PinRule, blobs_of, digest_bytes, is_alias
 from orch.errors import OrchError
 from orch.failpoints import Failpoints
+from orch.worker.live_links import CACHE, LiveLinks
 
 log = logging.getLogger("orch.worker")
 
@@ -27,7 +28,6 @@ LEFTOVER_SECONDS = 3600.0
 
 _FILE_MODE, _FOLDER_MODE = 0o555, 0o555
 _BUILDING, _OLD, _STAYS = ".new-", ".old-", "kept-"
-_CACHE = "__pycache__"
 
 
 class BundleLost(OrchError):
@@ -58,8 +58,7 @@ class Bundles:
     ) -> None:
         self._folder = folder
         self._blobs = folder / "blobs"
-        self._dags_folder = dags_folder
-        self._rule = rule
+        self._links = LiveLinks(dags_folder, rule, _FOLDER_MODE)
         self._source = source
         self._failpoints = failpoints
 
@@ -80,9 +79,15 @@ class Bundles:
         if not self._is_whole(final, files):
             self._make(final, files)
             self._prune({bundle, *self._source.bundles_in_use()})
+            self._links.forget(final)
         with suppress(OSError):
             os.utime(final)
+        self.refresh(bundle)
         return final
+
+    def refresh(self, bundle: str) -> None:
+        """Let tasks of a bundle that is laid out see the data that has come or gone since; never new code."""
+        self._links.refresh(self.path_of(bundle))
 
     def _make(self, final: Path, files: Mapping[str, str]) -> None:
         building = self._folder / f"{_BUILDING}{secrets.token_hex(4)}-{final.name}"
@@ -95,7 +100,7 @@ class Bundles:
             if is_alias(hash_):
                 _link_alias(building, path, hash_.removeprefix(ALIAS))
         for folder in _folders(building):
-            self._link_live(building, folder)
+            self._links.make(building, folder)
             folder.chmod(_FOLDER_MODE)
         self._failpoints.hit("layout.before_rename")
         self._put_in_place(building, final)
@@ -144,21 +149,6 @@ class Bundles:
         except OSError:  # no hard links here, or too many of them
             shutil.copyfile(self._blobs / hash_, path)
             path.chmod(_FILE_MODE)
-
-    def _link_live(self, layout: Path, folder: Path) -> None:
-        """Link what is not stored - data, folders without code - to where it is; new code is left out."""
-        live = self._dags_folder / folder.relative_to(layout)
-        present = {entry.name for entry in os.scandir(folder)}
-        with suppress(OSError), os.scandir(live) as entries:
-            for entry in entries:
-                if entry.name not in present and entry.name != _CACHE and not self._is_code(entry):
-                    (folder / entry.name).symlink_to(live / entry.name)
-
-    def _is_code(self, entry: os.DirEntry[str]) -> bool:
-        try:
-            return entry.is_file() and self._rule.covers(entry.name, entry.stat().st_size)
-        except OSError:
-            return False
 
     def _is_whole(self, layout: Path, files: Mapping[str, str]) -> bool:
         if not layout.is_dir():
@@ -219,7 +209,7 @@ def _discard(layout: Path) -> None:
 
 def _strays(layout: Path) -> Iterator[Path]:
     for folder, _, names in os.walk(layout):
-        if Path(folder).name != _CACHE:
+        if Path(folder).name != CACHE:
             paths = (Path(folder, name) for name in names)
             yield from (
                 path for path in paths if stat.S_IMODE(path.lstat().st_mode) not in (_FILE_MODE, 0o777)

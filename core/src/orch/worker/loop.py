@@ -167,6 +167,8 @@ class Worker:
             return
         self._poll_at = now + self._options.poll_seconds
         self._look = False
+        for bundle in {one.bundle for one in claimed if one.bundle is not None}:
+            self._bundles.refresh(bundle)
         for one in claimed:
             self._begin(one)
 
