@@ -1,13 +1,16 @@
 """The commands that look: what they print of a home whose runs were made by a stand-in worker."""
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 from click.testing import CliRunner
 from tests.integration.harness import Engine, spec_of
 
 from orch.cli.main import cli
-from orch.domain.dagspec import DagSpec, TaskSpec
+from orch.cli.output import cell_text
+from orch.clock import from_micros
+from orch.domain.dagspec import DagSpec, RetrySpec, TaskSpec
 from orch.settings import SETTINGS
 from orch.worker.logs import AttemptLog, attempt_log_path
 
@@ -189,6 +192,60 @@ def test_why_of_a_queued_task_without_any_worker_says_so(engine):
     engine.execution.release(engine.worker)
     answers = {answer["task_id"]: answer["reason"] for answer in document(engine, "why", "chain", "a")}
     assert answers["a"] == "no_live_worker"
+
+
+def test_why_follows_the_past_to_the_failed_task_and_fills_in_the_command(engine):
+    tasks = (TaskSpec("get", "Test"), TaskSpec("load", "Test", ("get",), depends_on_past=True))
+    engine.add_dag(DagSpec("past", tasks))
+    for day in (1, 2, 3):
+        engine.trigger("past", f"r{day}", logical_date=datetime(2023, 12, day, 6, tzinfo=UTC))
+    engine.run(lambda claim: "failed" if claim.task_id == "load" else "success")
+    (answer,) = document(engine, "why", "past", "load", "--run", "r3")[-1:]
+    assert (answer["reason"], answer["blocking"]) == ("depends_on_past", ["past r2 load"])
+    assert answer["detail"] == "held by: past r1 load (failed)"
+    assert "`orch trigger past --logical-date 2023-12-01T06:00:00" in answer["remedy"]
+    assert any(
+        "orch trigger past --logical-date 2023-12-01T06:00:00" in line
+        for line in lines(engine, "why", "past")
+    )
+
+
+def test_why_names_the_failed_task_upstream_of_the_one_in_the_run_before(engine):
+    tasks = (TaskSpec("get", "Test"), TaskSpec("load", "Test", ("get",), depends_on_past=True))
+    engine.add_dag(DagSpec("past", tasks))
+    engine.trigger("past", "r1", logical_date=datetime(2023, 12, 1, tzinfo=UTC))
+    engine.run(lambda _: "failed")
+    engine.trigger("past", "r2", logical_date=datetime(2023, 12, 2, tzinfo=UTC))
+    engine.run()
+    assert document(engine, "why", "past", "load")[-1]["detail"] == "held by: past r1 get (failed)"
+
+
+def test_why_of_a_task_held_by_a_running_one_says_to_wait(engine):
+    engine.add_dag(DagSpec("past", (TaskSpec("load", "Test", depends_on_past=True),)))
+    for day in (1, 2):
+        engine.trigger("past", f"r{day}", logical_date=datetime(2023, 12, day, tzinfo=UTC))
+    engine.scheduler.run_once()
+    answer = document(engine, "why", "past", "load", "--run", "r2")[-1]
+    assert (answer["detail"], answer["remedy"]) == ("held by: past r1 load (queued)", "Wait for it.")
+
+
+def test_why_and_status_of_a_run_that_has_not_begun_say_so_for_its_tasks(engine):
+    engine.trigger("chain")
+    with engine.store.write("register_dags") as tx:
+        tx.many("UPDATE dag SET is_paused = ? WHERE dag_id = ?", [(True, "chain")])
+    answer = document(engine, "why", "chain", "a")[-1]
+    assert (answer["reason"], answer["detail"]) == ("run_not_begun", "The DAG is paused.")
+    assert document(engine, "status", "chain")["tasks"][0]["reason"] == "run_not_begun"
+
+
+def test_why_of_a_retry_says_when_it_is_due(engine):
+    engine.add_dag(spec_of({"t": ""}, "again", retry=RetrySpec(1, delay_seconds=300)))
+    engine.trigger("again")
+    engine.run(lambda _: "failed")
+    (answer,) = [answer for answer in document(engine, "why", "again") if answer["task_id"]]
+    due_at = engine.value("SELECT due_at FROM task_instance WHERE state = 'up_for_retry'")
+    assert answer["detail"] == f"next try due at {cell_text(from_micros(due_at))}; failed on purpose"
+    assert "clear" not in answer["remedy"]
 
 
 def test_why_tells_alike_answers_once(engine):

@@ -101,6 +101,16 @@ def test_a_continuous_dag_has_nothing_due_while_a_run_of_it_is_open(engine, serv
     assert abs(run.logical_date - engine.clock.now) < timedelta(seconds=1)
 
 
+def test_a_new_continuous_dag_shows_the_run_that_begins_at_once(engine):
+    engine.add_dag(
+        DagSpec("d", spec_of({"a": ""}).tasks, timetable=TimetableSpec("continuous"), max_active_runs=1),
+        paused=True,
+    )
+    with engine.store.read() as tx:
+        (run,) = due_when_unpaused(tx, "d")
+    assert abs(run.logical_date - engine.clock.now) <= timedelta(seconds=1)
+
+
 def test_a_schedule_that_cannot_be_read_is_told_and_does_not_keep_the_dag_paused(engine, services, me):
     engine.add_dag(DagSpec("d", spec_of({"a": ""}).tasks, timetable=TimetableSpec("moon")), paused=True)
     result = unpause(services, me, "d")

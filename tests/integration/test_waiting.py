@@ -46,7 +46,7 @@ def test_a_new_run_waits_for_its_turn(engine):
     waits = waits_of(engine, "d")
     assert (reason(waits[""]), reason(waits["a"]), reason(waits["b"])) == (
         "run_queued",
-        "not_evaluated",
+        "run_not_begun",
         "upstream_not_done",
     )
     assert waits["b"].blocking == ("a",)
@@ -206,6 +206,16 @@ def test_what_may_run_but_was_not_looked_at_yet_awaits_admission(engine):
     with engine.store.write("audit") as tx:
         tx.execute("UPDATE task_instance SET reason = NULL")
     assert reason(waits_of(engine, "d")["a"]) == "awaiting_admission"
+
+
+def test_a_task_of_a_pool_of_no_slots_names_the_pool(engine):
+    with engine.store.write("audit") as tx:
+        limits.set_size(tx, "pool", "db", 0)
+    engine.add_dag(spec_of({"a": ""}, pool="db"))
+    engine.trigger("d")
+    engine.scheduler.run_once()
+    wait = waits_of(engine, "d")["a"]
+    assert (wait.reason, wait.blocking) == ("pool_without_slots", ("db",))
 
 
 def test_a_task_wider_than_its_whole_pool_says_so(engine):

@@ -33,6 +33,7 @@ REASONS: dict[str, ReasonText] = {
     "not_evaluated": ReasonText(
         "No scheduler has looked at it yet.", "Start one with `orch up` when none is running."
     ),
+    "run_not_begun": ReasonText("Its run has not begun.", "See why the run waits."),
     "depends_on_past": ReasonText(
         "The same task of the run before has not succeeded yet.",
         "Wait for it; when it has failed, mend it and run the date of that run again:"
@@ -46,6 +47,7 @@ REASONS: dict[str, ReasonText] = {
     "pool_full": ReasonText(
         "All slots of its pool are taken.", "Wait for a slot, or give the pool more slots."
     ),
+    "pool_without_slots": ReasonText("Its pool has no slots.", "Give the pool slots."),
     "pool_too_small": ReasonText(
         "It needs more slots than its whole pool has.", "Give the pool more slots, or lower `pool_slots`."
     ),
@@ -84,11 +86,18 @@ REASONS: dict[str, ReasonText] = {
         "It has its slot, and no live worker serves its executor.", "Start one with `orch up`."
     ),
     "no_live_scheduler": ReasonText("No scheduler is alive.", "Start one with `orch up`."),
-    "retry_delay": ReasonText("The last try failed; the next one waits for its delay.", "Wait, or clear it."),
+    "retry_delay": ReasonText(
+        "The last try failed; the next one waits for its delay.", "Wait until that is over."
+    ),
     "infrastructure_loss": ReasonText(
         "Its worker was lost; it is sent again without using a try.", "Nothing to do."
     ),
     "handed_back": ReasonText("Its worker was told to stop and handed it back.", "Nothing to do."),
+    # begun
+    "repeats_the_past": ReasonText(
+        "Active runs wait for the date that the run repeats, so it began beyond `max_active_runs` of its DAG.",
+        "Nothing to do.",
+    ),
     "running": ReasonText("It is running.", "See its log with `orch task-log`."),
     # ended
     "backfill_cancelled": ReasonText(

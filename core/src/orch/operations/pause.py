@@ -9,6 +9,7 @@ from orch.domain.dagspec import DagSpec
 from orch.domain.jitter import offset_of
 from orch.domain.ticks import due_ticks
 from orch.domain.timetables import DagTimetable, timetable_of
+from orch.domain.timetables.continuous import REST
 from orch.errors import OrchError
 from orch.operations.actor import Actor
 from orch.operations.perform import Done, Order, Services, perform
@@ -61,9 +62,13 @@ def due_when_unpaused(
     if dag is None or cursor is None or not cursors.may_follow(tx, dag.dag_pk):
         return ()
     timetable = timetable_of(dag.spec)
-    due = due_ticks(timetable, cursor, from_micros(tx.now), catchup=dag.spec.catchup, most=MOST_SHOWN)
+    now = from_micros(tx.now)
+    due = due_ticks(timetable, cursor, now, catchup=dag.spec.catchup, most=MOST_SHOWN)
+    ticks = due.ticks
+    if not ticks and timetable.follows_end and due.following is not None and due.following <= now + REST:
+        ticks = (due.following,)  # the rest between two runs is no wait that anybody would notice
     later = offset_of(dag_id, timedelta(seconds=dag.spec.jitter_seconds))
-    return tuple(DueRun(timetable.logical_date(tick), tick + later) for tick in due.ticks)
+    return tuple(DueRun(timetable.logical_date(tick), tick + later) for tick in ticks)
 
 
 def _set(services: Services, actor: Actor, dag_id: str, *, is_paused: bool) -> PauseResult:

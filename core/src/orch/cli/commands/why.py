@@ -17,6 +17,7 @@ from orch.domain.reasons import REASONS, ReasonText
 from orch.domain.states import OPEN, RUN_TERMINAL, TERMINAL, TaskState
 from orch.settings import Settings
 from orch.store.queries import reading, reading_tasks, waiting
+from orch.store.queries.past_roots import PastRoot, root_of
 from orch.store.queries.reading import RunRow
 from orch.store.queries.reading_tasks import TaskInstanceRow
 from orch.store.queries.waiting import RunFacts, Wait
@@ -37,11 +38,14 @@ class Answer:
     """What is known beyond the reason, on one line: the error, the words of a skip, the trigger rule."""
     has_log: bool = False
     """True when the log of the last try says more."""
+    remedy: str | None = None
+    """What to do in this very case, instead of what the reason says in general."""
 
     @property
     def text(self) -> ReasonText:
         """Return sentence and remedy of the reason."""
-        return REASONS.get(self.wait.reason) or ReasonText(self.wait.reason, "")
+        text = REASONS.get(self.wait.reason) or ReasonText(self.wait.reason, "")
+        return text if self.remedy is None else replace(text, remedy=self.remedy)
 
 
 @click.command()
@@ -115,23 +119,44 @@ def _about_run(tx: ReadTx, facts: RunFacts, roles: frozenset[str]) -> Iterable[A
 
 def _about_tasks(tx: ReadTx, facts: RunFacts, task_id: str | None) -> Iterable[Answer]:
     """The named task in any state; without a name, all that wait and all that ended badly."""
+    roots: dict[tuple[str, str], PastRoot | None] = {}
+    of_run = waiting.wait_of_run(tx, facts)
     for task in facts.tasks:
         if task_id not in (None, task.task_id):
             continue
         wait = waiting.wait_of_task(tx, facts, task)
         if wait is not None and (task_id or task.state in _TOLD):
-            detail = _detail(facts, task, wait)
+            detail = _detail(facts, task, wait, of_run)
             has_log = task.state in _LOGGED and task.try_number > 0
-            yield Answer(task.state, wait, task.task_id, task.map_index, detail, has_log)
+            answer = Answer(task.state, wait, task.task_id, task.map_index, detail, has_log)
+            if task.ti_id in facts.holds:
+                key = (task.task_id, wait.reason)
+                if key not in roots:
+                    roots[key] = root_of(tx, facts, task)
+                answer = _with_root(answer, roots[key])
+            yield answer
 
 
-def _detail(facts: RunFacts, task: TaskInstanceRow, wait: Wait) -> str | None:
+def _detail(facts: RunFacts, task: TaskInstanceRow, wait: Wait, of_run: Wait | None) -> str | None:
     spec = facts.spec.by_id.get(task.task_id)
     if wait.reason == "skipped_by_trigger_rule" and spec is not None:
         return f"trigger rule {spec.trigger_rule}"
-    if task.reason_detail is None or wait.reason != task.reason:
-        return None  # what is stored belongs to another reason
-    return " ".join(task.reason_detail.split())
+    if wait.reason == "run_not_begun" and of_run is not None and of_run.reason in REASONS:
+        return REASONS[of_run.reason].sentence
+    known = [] if task.reason_detail is None or wait.reason != task.reason else task.reason_detail.split()
+    if wait.reason == "retry_delay" and task.due_at is not None:
+        known = [f"next try due at {cell_text(task.due_at)}{';' if known else ''}", *known]
+    return " ".join(known) or None  # what is stored for another reason is left out
+
+
+def _with_root(answer: Answer, root: PastRoot | None) -> Answer:
+    """Name what in the end holds a task back, and the command that helps when waiting does not."""
+    if root is None:
+        return answer
+    name = f"{root.run.dag_id} {root.run.run_id} {root.task_id}"
+    again = f"orch trigger {root.run.dag_id} --logical-date {isoformat(root.date)}"
+    remedy = f"Mend it and run that date again: `{again}`." if root.has_ended else "Wait for it."
+    return replace(answer, detail=f"held by: {name} ({root.state})", remedy=remedy)
 
 
 _LOGGED = (TaskState.FAILED, TaskState.UP_FOR_RETRY, TaskState.CANCELLED)

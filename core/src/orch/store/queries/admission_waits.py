@@ -81,6 +81,8 @@ def why_not_admitted(facts: AdmissionFacts, run: RunRow, task: TaskInstanceRow, 
     size = facts.sizes.get(("pool", task.pool))
     if size is None:
         return AdmissionWait("pool_missing", task.state_since, (task.pool,))
+    if size == 0:
+        return AdmissionWait("pool_without_slots", task.state_since, (task.pool,))
     if 0 < size < slots:
         return AdmissionWait("pool_too_small", task.state_since, (task.pool,))
     needs = dict.fromkeys(_own_keys(run, task), 1) | {("pool", task.pool): slots}

@@ -7,7 +7,7 @@ from functools import partial
 
 from orch.clock import from_micros
 from orch.domain.dagspec import DagSpec
-from orch.domain.past import Hold, hold_of
+from orch.domain.past import REPEATS, Hold, hold_of
 from orch.domain.states import FAILED_STATES, OPEN, RUN_TERMINAL, TaskState
 from orch.store.queries import pasts
 from orch.store.queries.admission_waits import AdmissionFacts, admission_facts, occupants, why_not_admitted
@@ -57,7 +57,7 @@ def facts_of(tx: ReadTx, run: RunRow, spec: DagSpec, tasks: Sequence[TaskInstanc
     ((paused,),) = tx.rows("SELECT is_paused FROM dag WHERE dag_id = ?", (run.dag_id,))
     waits = any(task.state == TaskState.SCHEDULED for task in tasks)
     admission = admission_facts(tx, run) if waits else AdmissionFacts()
-    former, holds = _holds(tx, run, spec, tasks)
+    former, holds = holds_of(tx, run, spec, tasks)
     return RunFacts(run, spec, tasks, bool(paused), admission, holds, former)
 
 
@@ -112,6 +112,8 @@ def reason_of_task(facts: RunFacts, task: TaskInstanceRow) -> Wait | None:
     reason = task.reason or _DEFAULT_REASONS.get(task.state)
     if reason == "upstream_not_done" and not _blocking_upstream(facts, task, reason):
         reason = "not_evaluated"  # they have ended, and no scheduler has looked since
+    if reason == "not_evaluated" and facts.run.state == "queued":
+        reason = "run_not_begun"
     return None if reason is None else Wait(reason, task.state_since)
 
 
@@ -142,7 +144,7 @@ _HOLDS = ("depends_on_past", "wait_for_downstream")
 _ENDS_OF_RUNS = ("dagrun_timeout", "fail_fast")
 
 
-def _holds(
+def holds_of(
     tx: ReadTx, run: RunRow, spec: DagSpec, tasks: Sequence[TaskInstanceRow]
 ) -> tuple[FormerRun | None, dict[int, Hold]]:
     """Return the run before and what it holds back now; nothing is read when it held nothing back so far."""
@@ -185,7 +187,7 @@ def _backfill_paused_at(tx: ReadTx, run: RunRow) -> datetime | None:
 def _running_runs(tx: ReadTx, run: RunRow) -> tuple[str, ...]:
     rows = tx.rows(
         "SELECT dag_id, run_id FROM dag_run WHERE dag_id = ? AND state = 'running' AND backfill_id IS NULL"
-        " ORDER BY id LIMIT ?",
-        (run.dag_id, MOST_BLOCKERS),
+        " AND reason IS NOT ? ORDER BY id LIMIT ?",
+        (run.dag_id, REPEATS, MOST_BLOCKERS),
     )
     return tuple(" ".join(row) for row in rows)
