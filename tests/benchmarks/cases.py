@@ -77,8 +77,10 @@ def fan_out(width: int = 1000) -> Figures:
             before = server.cpu_seconds()
             tasks = server.run_to_end("fan")["tasks"]
             cpu = server.cpu_seconds() - before
+            create = server.create_file_micros()
         figures[f"{isolation}_tasks_per_second"] = round(len(tasks) / _seconds(tasks), 1)
         figures[f"{isolation}_cpu_ms_per_task"] = round(cpu * 1000 / len(tasks), 2)
+        figures[f"{isolation}_create_file_us"] = round(create, 1)
     return figures
 
 

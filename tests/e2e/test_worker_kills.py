@@ -210,7 +210,7 @@ def test_tasks_of_a_killed_host_are_handed_back_as_lost_and_the_next_get_a_new_o
     os.kill(host, signal.SIGKILL)
     assert worker.wait_for("lost", tasks=["waits"])
     assert all_ended(watched, 1.0)
-    log = {"log": "flow/manual__1/waits/try-1.epoch-1.jsonl"}
+    log = {"log": "flow/manual__1/waits.try-1.epoch-1.jsonl"}
     assert worker.log_text(log) == "killed by the end of its host (signal 9 (SIGKILL))"
     assert worker.log_end(log) == "lost"
     assert worker.events("report") == []
@@ -310,7 +310,7 @@ def test_a_revoked_attempt_is_killed_with_its_group_and_reports_nothing(worker: 
     assert all_ended(watched, 5.0)
     assert worker.run("quick")["kind"] == "success"
     assert [event["task"] for event in worker.events("report")] == []
-    assert worker.log_end({"log": "flow/manual__1/deaf/try-1.epoch-1.jsonl"}) == "revoked"
+    assert worker.log_end({"log": "flow/manual__1/deaf.try-1.epoch-1.jsonl"}) == "revoked"
 
 
 def test_a_worker_that_was_declared_dead_kills_its_tasks_and_ends(worker: Harness) -> None:

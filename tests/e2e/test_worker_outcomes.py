@@ -41,7 +41,7 @@ def test_a_task_succeeds_with_its_result_and_its_output(worker: Harness) -> None
         ("stderr", "to stderr"),
     }
     assert worker.log_end(report) == "success"
-    assert report["log"] == "flow/manual__1/hello/try-1.epoch-1.jsonl"
+    assert report["log"] == "flow/manual__1/hello.try-1.epoch-1.jsonl"
 
 
 def test_a_failure_leaves_its_traceback_in_the_log(worker: Harness) -> None:

@@ -88,7 +88,7 @@ def test_a_long_task_is_ended_after_the_drain_and_handed_back(start: Start, task
     assert worker.end()[0] == 0
     assert worker.events("report") == []
     assert all_ended(watched, 0.0)
-    assert worker.log_end({"log": f"flow/manual__1/{task_id}/try-1.epoch-1.jsonl"}) == "interrupted"
+    assert worker.log_end({"log": f"flow/manual__1/{task_id}.try-1.epoch-1.jsonl"}) == "interrupted"
 
 
 def test_a_second_signal_ends_the_drain(start: Start) -> None:

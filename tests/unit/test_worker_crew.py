@@ -84,8 +84,10 @@ class Fakes:
     def close(self) -> None:
         for task in self.crew.close():
             task.ended("exit code 0")
-        for end in [*self.trays.values(), *self.channels.values()]:
-            end.close()
+        for tray in self.trays.values():
+            tray.close()
+        for channel in self.channels.values():
+            channel.close()
         self.reactor.close()
 
 

@@ -218,13 +218,25 @@ def test_a_damaged_line_and_one_in_the_making_do_not_stop_the_reader(folder: Pat
 
 def test_each_attempt_has_a_file_of_its_own() -> None:
     path = attempt_log_path("flow", "scheduled__2026-05-01T00:00:00+00:00", "load", -1, 2, 7)
-    assert path == PurePath("flow/scheduled__2026-05-01T00:00:00+00:00/load/try-2.epoch-7.jsonl")
+    assert path == PurePath("flow/scheduled__2026-05-01T00:00:00+00:00/load.try-2.epoch-7.jsonl")
 
 
-def test_a_mapped_task_never_shares_a_folder_with_another_task() -> None:
+def test_a_mapped_task_never_shares_a_file_with_another_task() -> None:
     mapped = attempt_log_path("flow", "run", "load", 1, 1, 1)
-    assert mapped.parent != attempt_log_path("flow", "run", "load.1", -1, 1, 1).parent
-    assert mapped == PurePath("flow/run/load+1/try-1.epoch-1.jsonl")
+    assert mapped != attempt_log_path("flow", "run", "load.1", -1, 1, 1)
+    assert mapped == PurePath("flow/run/load+1.try-1.epoch-1.jsonl")
+
+
+def test_two_tasks_never_share_a_file_however_they_are_called() -> None:
+    one = attempt_log_path("flow", "run", "load", -1, 1, 1)
+    other = attempt_log_path("flow", "run", "load.try-1.epoch-1.jsonl", -1, 1, 1)
+    assert one != other
+
+
+def test_a_task_of_the_longest_name_has_a_log(tmp_path: Path) -> None:
+    name = attempt_log_path("flow", "run", "x" * 250, -1, 1, 1)
+    AttemptLog(tmp_path, name, 10_000).close("success")
+    assert read_end(tmp_path / name) == "success"
 
 
 @pytest.mark.parametrize("bad", ["..", "../x", "/etc", "a/b", "a\x00b", "", ".hidden", "a\u202eb", "x" * 251])

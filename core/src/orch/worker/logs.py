@@ -17,6 +17,8 @@ log = logging.getLogger("orch.worker")
 
 PIECE_CHARS = 64 * 1024
 """A line longer than this is cut into pieces of this length."""
+LONG_NAME = 190
+"""Most systems take file names of 255 bytes."""
 _ROOM_FOR_MARKS = 1024
 _TAIL_BYTES = 4 * 1024
 
@@ -37,13 +39,17 @@ def attempt_log_path(
 ) -> PurePath:
     """Return where the log of an attempt is, relative to the logs folder; each attempt has its own file.
 
-    A mapped task adds `+<map_index>`, which no task id can contain.
+    A mapped task adds `+<map_index>`, which no task id can contain. The file is in the folder of its run, since a
+    folder of its own costs more than the file; only a name that would be too long is cut in two.
     """
     check_id("dag", dag_id)
     check_run_id(run_id, manual=False)
     check_id("task", task_id)
-    folder = task_id if map_index < 0 else f"{task_id}+{map_index}"
-    return PurePath(dag_id, run_id, folder, f"try-{try_number}.epoch-{epoch}.jsonl")
+    task = task_id if map_index < 0 else f"{task_id}+{map_index}"
+    attempt = f"try-{try_number}.epoch-{epoch}.jsonl"
+    if len(task) > LONG_NAME:
+        return PurePath(dag_id, run_id, task, attempt)
+    return PurePath(dag_id, run_id, f"{task}.{attempt}")
 
 
 def read_log(path: Path) -> Iterator[LogLine]:
@@ -157,25 +163,18 @@ class AttemptLog:
         path = os.path.join(folder, self.name)  # noqa: PTH118  # a fraction of Path's cost, for every attempt
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | getattr(os, "O_NOFOLLOW", 0)
         try:
-            _make_folders(path)
-            return os.open(path, flags, 0o600)
+            try:
+                return os.open(path, flags, 0o600)
+            except FileNotFoundError:
+                _make_folders(Path(path).parent)
+                return os.open(path, flags, 0o600)
         except OSError as error:
             log.warning("log %s: %s; its task runs without a log", self.name, error.strerror)
             return None
 
 
-def _make_folders(file: str) -> None:
-    """Make the folders of a file, all of them for the owner only."""
-    folder = os.path.dirname(file)  # noqa: PTH120  # as above
-    try:
-        os.mkdir(folder, 0o700)  # noqa: PTH102  # mostly only the last one is missing: that of the task
-    except FileExistsError:
-        return
-    except FileNotFoundError:
-        _make_missing(Path(folder))
-
-
-def _make_missing(folder: Path) -> None:
+def _make_folders(folder: Path) -> None:
+    """Like mkdir(parents=True), but all of them for the owner only."""
     missing = [folder]
     while not missing[-1].parent.exists():
         missing.append(missing[-1].parent)
