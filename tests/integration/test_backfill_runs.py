@@ -13,6 +13,7 @@ from orch.operations.backfill_plan import BackfillRequest
 from orch.operations.pause import pause, unpause
 from orch.scheduler.service import Scheduler
 from orch.store.queries import backfill_dates, backfills
+from orch.store.verify import verify
 
 JANUARY = BackfillRequest("d", date(2023, 1, 1), date(2023, 1, 31))
 
@@ -193,6 +194,9 @@ def test_it_keeps_the_schedule_it_was_made_with_and_runs_the_newest_version(engi
             [(edited.structure_hash, edited.to_json())],
         )
         tx.execute("UPDATE dag SET current_version_id = 2")
+        tx.execute(
+            "UPDATE schedule_cursor SET next_tick_at = 0, since_tick_at = NULL"
+        )  # as registration does
     engine.run()
     assert days(engine) == [1, 2, 3, 4]
     assert engine.states("backfill__1__2023-01-01T06:00:00+00:00") == {"a": "success"}
@@ -252,14 +256,23 @@ def test_one_whose_schedule_raises_stops_no_other_one(engine, services, me, fill
     assert days(engine, 1) == []
 
 
-def test_a_schedule_that_has_lost_dates_since_completes_with_those_it_has(engine, fill):
+def test_a_schedule_that_has_lost_dates_since_completes_with_those_it_has_and_says_so(engine, fill, caplog):
     engine.add_dag(daily())
     fill(last=date(2023, 1, 3))
     with engine.store.write("audit") as tx:
-        tx.many("UPDATE backfill SET to_date = to_date + ?", [(1,)])  # as if a date had come later
+        tx.many(
+            "UPDATE backfill SET to_date = to_date + ?, dates = 4", [(1,)]
+        )  # as if there had been another one
     engine.run()
     assert backfill(engine).state is BackfillState.COMPLETED
+    assert backfill(engine).dates == 4
     assert days(engine) == [1, 2, 3]
+    assert "made of 4 dates, and its schedule has 3 of them now" in caplog.text
+    assert [finding.message for finding in verify(engine.store)] == [
+        "backfill 1 is completed with 3 of its 4 dates"
+    ]
+    with engine.store.write("audit") as tx:
+        tx.execute("UPDATE backfill SET dates = 3")
 
 
 def test_a_scheduler_for_one_run_makes_no_run_of_a_backfill_and_works_on_those_that_are_there(engine, fill):

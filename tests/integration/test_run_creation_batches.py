@@ -131,6 +131,7 @@ def repair(engine: Engine) -> None:
     """Leave a database that the check after each test can read."""
     with engine.store.write("audit") as tx:
         tx.execute("DROP TRIGGER IF EXISTS refuse")
+        tx.execute("UPDATE schedule_cursor SET next_tick_at = 0 WHERE next_tick_at < 0")
         tx.execute("UPDATE dag_version SET structure = (SELECT structure FROM dag_version WHERE dag_pk = 1)")
         tx.execute("UPDATE dag_version SET structure = replace(structure, '\"d1\"', '\"d' || dag_pk || '\"')")
 
@@ -273,8 +274,10 @@ def test_a_continuous_schedule_with_an_open_run_is_no_reason_to_wake_up(engine):
 LOOKS = {
     "due": lambda tx: cursors.due(tx, 100),
     "next_at": cursors.next_at,
+    "ahead": cursors.ahead,
     "with_room": promotion.with_room,
     "promotable": lambda tx: promotion.promotable(tx, 1),
+    "repeats": lambda tx: promotion.repeats(tx, 1),
     "without_room": lambda tx: promotion.without_room(tx, 1),
     "queued_scheduled": lambda tx: promotion.queued_scheduled(tx, 1),
 }

@@ -156,6 +156,7 @@ BROKEN = {
         "UPDATE backfill SET to_date = to_date - 86400000000 WHERE id = 2",
         "UPDATE backfill SET state = 'completed', ended_at = 1, dates = 9 WHERE id = 2",
         "UPDATE backfill SET ended_at = NULL WHERE id = 1",
+        "UPDATE backfill SET dates = 30 WHERE id = 1",
     ],
     "I16": [
         f"DELETE FROM dag_run WHERE logical_date = {LAST_CAUGHT_UP} - 3600000000 AND dag_id = 'caught_up'",
@@ -171,6 +172,18 @@ BROKEN = {
         f"UPDATE dag_run SET created_at = created_at - 60000000 WHERE logical_date = {LAST_MINUTE}",
         "UPDATE schedule_cursor SET last_tick_at = last_tick_at - 60000000"
         " WHERE dag_pk = (SELECT id FROM dag WHERE dag_id = 'latest')",
+        *(
+            f"UPDATE schedule_cursor SET {change} WHERE dag_pk = (SELECT id FROM dag WHERE dag_id = '{name}')"
+            for name in ("caught_up", "latest", "h")
+            for change in (
+                "next_tick_at = next_tick_at + 365 * 86400000000",
+                "next_tick_at = next_tick_at + 1",
+                "next_tick_at = NULL",
+                "next_tick_at = -99999999999999999",
+                "last_tick_at = 2000000000000000, next_tick_at = 2000000040000000, since_tick_at = NULL",
+            )
+        ),
+        "DELETE FROM schedule_cursor WHERE dag_pk = (SELECT id FROM dag WHERE dag_id = 'latest')",
     ],
     "I17": [
         f"UPDATE task_instance SET max_tries = 1 WHERE id = {A_DONE}",

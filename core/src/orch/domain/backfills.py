@@ -88,24 +88,32 @@ def dates_between(
     until = min(last, now)  # a logical date is never later than its tick
     for tick in ticks_between(timetable, first, until, backwards=backwards):
         if tick <= now:
-            yield BackfillDate(timetable.logical_date(tick), timetable.interval_of(tick))
+            yield _date_of(timetable, tick)
 
 
 def remaining_dates(
     timetable: Timetable,
     span: tuple[datetime, datetime],
     position: datetime | None,
-    now: datetime,
     *,
     backwards: bool,
 ) -> Iterator[BackfillDate]:
-    """Yield the dates of a span that come after `position` in the order of the backfill; all when it is None."""
+    """Yield the dates of a span that come after `position` in the order of the backfill; all when it is None.
+
+    The span is from the first to the last date that a backfill was made of. All of them had come then, so the
+    present has no say: a clock that was put back takes none away.
+    """
     first, last = span
     if position is not None and backwards:
         last = position - _INSTANT
     elif position is not None:
         first = position + _INSTANT
-    yield from dates_between(timetable, first, last, now, backwards=backwards)
+    for tick in ticks_between(timetable, first, last, backwards=backwards):
+        yield _date_of(timetable, tick)
+
+
+def _date_of(timetable: Timetable, tick: datetime) -> BackfillDate:
+    return BackfillDate(timetable.logical_date(tick), timetable.interval_of(tick))
 
 
 def first_moment(bound: date | datetime, zone: tzinfo) -> datetime:

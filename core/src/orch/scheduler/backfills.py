@@ -59,7 +59,15 @@ def _advance(context: SchedulerContext, tx: Tx, backfill_id: int) -> int:
 def _complete(tx: Tx, row: BackfillRow) -> int:
     if not backfills.move(tx, row, BackfillState.COMPLETED):
         return 0
-    log.info("backfill %d of DAG %s is completed", row.backfill_id, row.dag_id)
+    dealt_with = backfill_dates.progress(tx, row.backfill_id).dealt_with
+    if dealt_with == row.dates:
+        log.info("backfill %d of DAG %s is completed", row.backfill_id, row.dag_id)
+    else:
+        log.error(
+            "backfill %d of DAG %s was made of %d dates, and its schedule has %d of them now: it ends with those;"
+            " `orch db verify` reports it, and another backfill can make up for the rest",
+            row.backfill_id, row.dag_id, row.dates, dealt_with,
+        )  # fmt: skip
     return 1
 
 
@@ -70,7 +78,8 @@ def _deal(context: SchedulerContext, tx: Tx, row: BackfillRow) -> int:
         return 0
     turns = list(islice(_turns(context, tx, row, dag), DATES_PER_TRANSACTION))
     if not turns:
-        backfills.close_dates(tx, row)
+        end = row.first if row.backwards else row.last  # the timetable is another one than it was
+        backfills.set_position(tx, row.backfill_id, end)
         return 1
     backfill_dates.note(tx, row.backfill_id, turns)
     last_date, _, _ = turns[-1]
@@ -83,8 +92,7 @@ def _turns(context: SchedulerContext, tx: Tx, row: BackfillRow, dag: DagRow) -> 
     room = row.max_active_runs - backfills.open_runs(tx, row.backfill_id)
     room = min(room, RUNS_PER_TRANSACTION, max(1, TASKS_PER_TRANSACTION // max(1, len(dag.spec.tasks))))
     timetable = context.plugins.timetable_of(context.specs.get(tx, row.dag_version_id))
-    now = from_micros(tx.now)
-    for date in remaining_dates(timetable, row.span, row.position, now, backwards=row.backwards):
+    for date in remaining_dates(timetable, row.span, row.position, backwards=row.backwards):
         newest = backfill_dates.newest_run(tx, row.dag_pk, date.logical_date)
         outcome = outcome_of(row.reprocess, None if newest is None else newest.state)
         if outcome is not Outcome.CREATED:

@@ -2,7 +2,9 @@
 
 import logging
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from orch.clock import from_micros, monotonic, to_micros
 from orch.domain.ticks import due_ticks
@@ -18,6 +20,8 @@ from orch.store.queries.run_creation import DagRow
 
 log = logging.getLogger("orch.scheduler")
 
+T = TypeVar("T")
+
 RUNS_PER_TURN = 20
 """A DAG that catches up makes so many runs, then it is the turn of others."""
 TASKS_PER_TRANSACTION = 500
@@ -27,6 +31,8 @@ SECONDS_PER_ROUND = 0.15
 MOST_QUEUED = 100
 """A DAG with so many scheduled runs that have not begun gets no more: ten years of catch-up come bit by bit."""
 SET_ASIDE_SECONDS = 30.0
+SECONDS_BETWEEN_LOOKS_AHEAD = 10.0
+SET_BACK_PER_TRANSACTION = 200
 TIMETABLES = 5000
 
 
@@ -39,6 +45,8 @@ class RunCreator:
         self._due: deque[int] = deque()
         self._listed_until: int | None = None
         self._set_aside: dict[int, float] = {}
+        self._seen_at = 0
+        self._look_ahead_at = 0.0
         self._timetables: OrderedDict[int, DagTimetable] = OrderedDict()
 
     def run_once(self) -> int:
@@ -49,8 +57,10 @@ class RunCreator:
         if self._context.scope is not None:
             return 0
         with self._context.store.read() as tx:
+            ahead = self._ahead(tx)
+        created = self._set_back_all(ahead) if ahead else 0
+        with self._context.store.read() as tx:
             self._list_due(tx)
-        created = 0
         until = monotonic() + self._seconds_per_round
         try:
             while self._due:
@@ -62,6 +72,48 @@ class RunCreator:
             self._due.clear()
             raise
         return created + bool(self._due)
+
+    def _ahead(self, tx: Tx) -> list[int]:
+        """Return whose cursors are ahead of the clock: looked for at first, after a step back and now and then."""
+        stepped_back, self._seen_at = tx.now < self._seen_at, tx.now
+        if not stepped_back and monotonic() < self._look_ahead_at:
+            return []
+        now = monotonic()
+        found = [pk for pk in cursors.ahead(tx) if self._set_aside.get(pk, now) <= now]
+        is_cut = len(found) > SET_BACK_PER_TRANSACTION
+        self._look_ahead_at = 0.0 if is_cut else now + SECONDS_BETWEEN_LOOKS_AHEAD
+        return found[:SET_BACK_PER_TRANSACTION]
+
+    def _set_back_all(self, ahead: list[int]) -> int:
+        try:
+            with self._context.store.write("create_run") as tx:
+                still = set(ahead).intersection(cursors.ahead(tx))
+                return sum(self._guarded(tx, dag_pk, self._set_back).runs for dag_pk in sorted(still))
+        except BaseException:
+            self._look_ahead_at = 0.0
+            raise
+
+    def _set_back(self, tx: Tx, dag_pk: int) -> "_Turn":
+        """Let a schedule that a clock ahead of this one has dealt with go on with the first tick after now.
+
+        The ticks before now had their turn before; runs that were made ahead are found when their ticks come.
+        """
+        cursor = cursors.get(tx, dag_pk)
+        if cursor is None:
+            return _NOTHING
+        dag = run_creation.find_dag(tx, cursor.dag_id, self._context.specs.get)
+        if dag is None:
+            return _NOTHING
+        timetable, now = self._timetable(dag), from_micros(tx.now)
+        following = timetable.next_after(now)
+        next_tick_at = None if following is None else to_micros(following)
+        log.warning(
+            "DAG %s: the clock was put back and its schedule was ahead, at %s; it goes on with %s",
+            dag.dag_id, _text(cursor.last_tick_at), _text(next_tick_at),
+        )  # fmt: skip
+        last = timetable.latest(now) or now
+        cursors.set_back(tx, dag_pk, to_micros(last), next_tick_at)
+        return _Turn(1, 0)
 
     def _list_due(self, tx: Tx) -> None:
         """List who is due when everybody listed before has had a turn, or when a new tick has come since."""
@@ -86,13 +138,14 @@ class RunCreator:
         return runs
 
     def _turn(self, tx: Tx, dag_pk: int, room: int) -> "_Turn | None":
-        """Create for one DAG, None when the transaction has no room for a run of it.
+        """Create for one DAG, None when the transaction has no room for a run of it."""
+        return self._guarded(tx, dag_pk, lambda tx, dag_pk: self._create_for(tx, dag_pk, room))
 
-        What a DAG that cannot be scheduled has written is undone, and the DAG set aside.
-        """
+    def _guarded(self, tx: Tx, dag_pk: int, act: Callable[[Tx, int], T]) -> "T | _Turn":
+        """What a DAG that cannot be scheduled has written is undone, and the DAG set aside."""
         try:
             with tx.savepoint():
-                return self._create_for(tx, dag_pk, room)
+                return act(tx, dag_pk)
         except (StoreError, FailpointError) as error:
             if not isinstance(error, StoreRefused):
                 raise
@@ -160,3 +213,7 @@ class _Turn:
 
 
 _NOTHING = _Turn(0, 0)
+
+
+def _text(tick_at: int | None) -> str:
+    return "no tick" if tick_at is None else from_micros(tick_at).isoformat()

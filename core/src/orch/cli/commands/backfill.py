@@ -16,7 +16,7 @@ from orch.cli.inputs import day_or_moment, json_object
 from orch.cli.output import Output, cell_text, counted
 from orch.cli.prepare import prepare
 from orch.cli.site import json_option, with_settings
-from orch.clock import from_micros, isoformat, system_clock
+from orch.clock import isoformat, system_clock
 from orch.domain.backfills import BACKFILL_ENDED, BackfillState, Reprocess, remaining_dates
 from orch.operations import backfill as operations
 from orch.operations import backfill_plan
@@ -309,6 +309,5 @@ def _to_come(settings: Settings, tx: ReadTx, row: BackfillRow) -> list[datetime]
     if row.state in BACKFILL_ENDED:
         return []
     timetable = timetables_of(settings)(reading.spec_of(tx, row.dag_version_id))
-    now = from_micros(tx.now)
-    dates = remaining_dates(timetable, row.span, row.position, now, backwards=row.backwards)
+    dates = remaining_dates(timetable, row.span, row.position, backwards=row.backwards)
     return [each.logical_date for each in dates]

@@ -146,16 +146,6 @@ def set_position(tx: Tx, backfill_id: int, position: datetime) -> None:
     tx.many("UPDATE backfill SET position = ? WHERE id = ?", [(to_micros(position), backfill_id)])
 
 
-def close_dates(tx: Tx, row: BackfillRow) -> None:
-    """Note that the schedule has no further date, even if it had one when the backfill was made."""
-    end = to_micros(row.first if row.backwards else row.last)
-    tx.many(
-        "UPDATE backfill SET position = ?,"
-        " dates = (SELECT COUNT(*) FROM backfill_date a WHERE a.backfill_id = backfill.id) WHERE id = ?",
-        [(end, row.backfill_id)],
-    )
-
-
 def move(tx: Tx, row: BackfillRow, new: BackfillState) -> bool:
     """Move a backfill that still is in the state it was read in; return whether it moved."""
     ended_at = tx.now if new in BACKFILL_ENDED else None

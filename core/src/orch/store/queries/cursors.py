@@ -29,6 +29,8 @@ AND (NOT c.follows_end OR NOT EXISTS (SELECT 1 FROM dag_run r WHERE r.dag_pk = c
 """
 """A continuous schedule has no tick while a run of it is open."""
 
+AHEAD = 60_000_000
+"""A newest tick so far in the future was dealt with by a clock that was wrong then or is wrong now."""
 LATE = 60_000_000
 """A tick so long ago is made up for; it can wait for those that are on time."""
 
@@ -69,6 +71,35 @@ def get(tx: Tx, dag_pk: int) -> CursorRow | None:
         (dag_pk,),
     )
     return CursorRow(*rows[0]) if rows else None
+
+
+def ahead(tx: Tx) -> list[int]:
+    """Return the DAGs whose schedule was dealt with by a clock that was more than a minute ahead of this one.
+
+    Their newest tick is yet to come, or their schedule was first seen then; a schedule that was set back already
+    has `changed_at` ahead only as long as there are runs that were made ahead. Reads all cursors.
+    """
+    rows = tx.rows(
+        f"SELECT c.dag_pk FROM schedule_cursor c {_LIVE} AND (c.last_tick_at > ?1 OR (c.changed_at > ?1"
+        " AND c.since_tick_at IS NULL AND c.next_tick_at <> ?2 AND NOT EXISTS (SELECT 1 FROM dag_run r"
+        "   WHERE r.dag_pk = c.dag_pk AND r.created_at >= c.changed_at - 1 AND r.run_type = 'scheduled')))"
+        f" {_MAY_FOLLOW} ORDER BY c.dag_pk",
+        (tx.now + AHEAD, UNKNOWN),
+    )
+    return [dag_pk for (dag_pk,) in rows]
+
+
+def set_back(tx: Tx, dag_pk: int, last_tick_at: int, next_tick_at: int | None) -> None:
+    """Let a schedule go on from now as if it had just been changed.
+
+    `changed_at` comes after the runs that were made ahead: they are no part of what the schedule makes from now on.
+    """
+    tx.many(
+        "UPDATE schedule_cursor SET last_tick_at = ?1, next_tick_at = ?2, since_tick_at = NULL, changed_at = MAX(?3,"
+        " COALESCE((SELECT MAX(r.created_at) + 1 FROM dag_run r WHERE r.dag_pk = ?4 AND r.created_at >= ?3"
+        "   AND r.run_type = 'scheduled'), 0)) WHERE dag_pk = ?4",
+        [(last_tick_at, next_tick_at, tx.now, dag_pk)],
+    )
 
 
 def of_any(tx: ReadTx, dag_pk: int) -> Cursor | None:

@@ -12,6 +12,7 @@ from orch.domain.timetables import DagTimetable, OnceTimetable, timetable_of
 from orch.errors import OrchError
 from orch.store.engine import Tx
 from orch.store.queries import runs
+from orch.store.verify.cursors import cursor_problems
 from orch.store.verify.findings import Check, Finding, findings
 
 RUNS_AT_ONCE = 5000
@@ -23,8 +24,9 @@ def schedules_kept(tx: Tx, timetable_of: TimetableOf = timetable_of) -> Iterable
     """I16: the dates of scheduled runs are the ticks of the schedule: no gap, no double, nothing else.
 
     With catch-up all ticks since the schedule was first dealt with, without it those that were the latest when
-    their runs were made. One finding per DAG. Schedules that follow the end of their runs have no ticks to compare
-    with; a schedule whose timetable is not there now is left out.
+    their runs were made, and of live DAGs the next tick is one that follows. One finding per DAG. Schedules that
+    follow the end of their runs have no ticks to compare with; a schedule whose timetable is not there now is left
+    out.
     """
     doubles = findings(
         tx, "I16", "DAG {0}: {2} scheduled runs have the logical date {1}",
@@ -39,7 +41,11 @@ def schedules_kept(tx: Tx, timetable_of: TimetableOf = timetable_of) -> Iterable
         if kept.dag_id not in known:
             problem = _problem(tx, kept, timetable_of)
             if problem is not None:
+                known.add(kept.dag_id)
                 yield Finding("I16", f"DAG {kept.dag_id}: {problem}", (kept.dag_id,))
+    for dag_id, problem in cursor_problems(tx, timetable_of):
+        if dag_id not in known:
+            yield Finding("I16", f"DAG {dag_id}: {problem}", (dag_id,))
 
 
 def schedules_kept_with(timetable_of: TimetableOf) -> Check:
