@@ -103,7 +103,7 @@ def assert_gone(pidfd: int) -> None:
 
 
 def assert_log_says(site, dag_id: str, run_id: str, why: str) -> None:
-    (path,) = (site.home / "logs" / dag_id / run_id / "sleeps").iterdir()
+    (path,) = (site.home / "logs" / dag_id / run_id).glob("sleeps.try-*")
     assert read_end(path) == "revoked"
     assert [line.text for line in read_log(path) if line.stream == "orch"] == [why]
 

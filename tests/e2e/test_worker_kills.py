@@ -310,6 +310,8 @@ def test_a_revoked_attempt_is_killed_with_its_group_and_reports_nothing(worker: 
     assert all_ended(watched, 5.0)
     assert worker.run("quick")["kind"] == "success"
     assert [event["task"] for event in worker.events("report")] == []
+    worker.process.terminate()
+    assert worker.end()[0] == 0  # then each log is complete
     assert worker.log_end({"log": "flow/manual__1/deaf.try-1.epoch-1.jsonl"}) == "revoked"
 
 

@@ -221,7 +221,8 @@ def test_a_limit_that_was_exceeded_is_found(tmp_path, size_of, code):
     settle(engine)
     engine.check()
     with engine.store.write("audit") as tx:
-        tx.many("UPDATE limit_history SET size = 0 WHERE kind = ?", [(size_of,)])
+        for table in ("limit_history", "limit_row"):
+            tx.many(f"UPDATE {table} SET size = 0 WHERE kind = ?", [(size_of,)])
     assert [finding.invariant for finding in verify(engine.store)] == [code]
     engine.store.close()
 

@@ -11,12 +11,13 @@ from orch.store.verify.findings import Finding, findings
 
 def limits_held(tx: Tx) -> Iterable[Finding]:
     """I9, I10: at every point of history the slots in use were within the limit in force (a sweep, not only now)."""
-    yield from findings(
-        tx, "I9", "limit {0} {1} is {2}, its history says {3}",
-        "SELECT l.kind, l.name, l.size, COALESCE(h.size, 'nothing') FROM limit_row l LEFT JOIN limit_history h"
-        " ON h.seq = (SELECT MAX(seq) FROM limit_history WHERE kind = l.kind AND name = l.name)"
-        " WHERE h.size IS NOT l.size",
-    )  # fmt: skip
+    for code, kinds in (("I9", "= 'pool'"), ("I10", "<> 'pool'")):
+        yield from findings(
+            tx, code, "limit {0} {1} is {2}, its history says {3}",
+            "SELECT l.kind, l.name, l.size, COALESCE(h.size, 'nothing') FROM limit_row l LEFT JOIN limit_history h"
+            " ON h.seq = (SELECT MAX(seq) FROM limit_history WHERE kind = l.kind AND name = l.name)"
+            f" WHERE h.size IS NOT l.size AND l.kind {kinds}",
+        )  # fmt: skip
     sizes: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for kind, name, size, after in tx.rows(
         "SELECT kind, name, size, after_ti_seq FROM limit_history ORDER BY seq"
